@@ -1,0 +1,207 @@
+//! The closed set of operations. Each one's doc is its contract for the CPU reference and the kernels.
+
+use super::ParamId;
+use crate::tensor::Padding;
+
+/// Pointwise nonlinearity. [`Activation::eval`] is the definition; `shaders/common/activation.wgsl` its twin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// x
+    #[default]
+    Identity,
+    /// max(x, 0)
+    Relu,
+    /// min(max(x, 0), 6)
+    Relu6,
+    /// x * sigmoid(x), also called SiLU
+    #[serde(alias = "silu")]
+    Swish,
+    /// 1 / (1 + exp(-x))
+    Sigmoid,
+    /// x * min(max(x + 3, 0), 6) / 6
+    HardSwish,
+    /// min(max(x + 3, 0), 6) / 6
+    HardSigmoid,
+}
+
+impl Activation {
+    /// The value at `x`.
+    pub fn eval(self, x: f64) -> f64 {
+        match self {
+            Self::Identity => x,
+            Self::Relu => x.max(0.0),
+            Self::Relu6 => x.clamp(0.0, 6.0),
+            Self::Swish => x / (1.0 + (-x).exp()),
+            Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Self::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+            Self::HardSigmoid => (x + 3.0).clamp(0.0, 6.0) / 6.0,
+        }
+    }
+
+    /// The number that stands for it in kernel keys and WGSL (`ACT`).
+    pub const fn code(self) -> u32 {
+        self as u32
+    }
+
+    /// The name in listings and architecture files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Relu => "relu",
+            Self::Relu6 => "relu6",
+            Self::Swish => "swish",
+            Self::Sigmoid => "sigmoid",
+            Self::HardSwish => "hard_swish",
+            Self::HardSigmoid => "hard_sigmoid",
+        }
+    }
+}
+
+/// The four vectors of a batch norm at inference and its epsilon.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNorm {
+    /// Scale, `[channels]`.
+    pub gamma: ParamId,
+    /// Offset, `[channels]`.
+    pub beta: ParamId,
+    /// Running mean, `[channels]`.
+    pub mean: ParamId,
+    /// Running variance, `[channels]`.
+    pub var: ParamId,
+    /// Added to the variance under the root.
+    pub eps: f64,
+}
+
+/// A convolution with what the passes fuse around it:
+/// `y = act(conv(x * gate) + bias) + residual`, then the mean over positions when `pool`.
+///
+/// Inputs: `x`, then the gate `[N, 1, 1, C_in]` when `gate`, then the residual (output's shape) when `residual`.
+/// A linear layer is a 1x1 convolution whose weight has two dimensions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Conv2d {
+    /// `[out, in / groups, kernel, kernel]`, or `[out, in]` for a linear layer.
+    pub weight: ParamId,
+    /// `[out]`.
+    pub bias: Option<ParamId>,
+    /// Output channels.
+    pub out: usize,
+    /// Edge of the square window.
+    pub kernel: usize,
+    /// Step of the window, the same on both axes.
+    pub stride: usize,
+    /// Zeros around the input.
+    pub padding: Padding,
+    /// Channel groups; equal to the input channels and `out` in a depthwise convolution.
+    pub groups: usize,
+    /// Applied to the sum.
+    pub act: Activation,
+    /// The input is multiplied by a gate per image and channel.
+    pub gate: bool,
+    /// A tensor of the output's shape is added after the activation.
+    pub residual: bool,
+    /// The output is averaged over all positions.
+    pub pool: bool,
+}
+
+/// The classes of convolution that differ in how they are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConvKind {
+    /// 1x1, stride 1, one group: a matrix product.
+    Pointwise,
+    /// As many groups as input and output channels.
+    Depthwise,
+    /// k x k over all channels.
+    Dense,
+    /// Anything else.
+    Grouped,
+}
+
+impl Conv2d {
+    /// Its class, given the number of input channels.
+    pub fn kind(&self, in_channels: usize) -> ConvKind {
+        match self.groups {
+            1 if self.kernel == 1 && self.stride == 1 => ConvKind::Pointwise,
+            1 => ConvKind::Dense,
+            g if g == in_channels && g == self.out => ConvKind::Depthwise,
+            _ => ConvKind::Grouped,
+        }
+    }
+}
+
+/// Squeeze-and-excitation's gate (Hu et al. 2017, section 3): mean over positions, 1x1 reduce, `act`,
+/// 1x1 expand, `gate`. Input `x` `[N, H, W, C]`, output `[N, 1, 1, C]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SqueezeExcite {
+    /// `[hidden, C, 1, 1]`.
+    pub reduce_weight: ParamId,
+    /// `[hidden]`.
+    pub reduce_bias: ParamId,
+    /// `[C, hidden, 1, 1]`.
+    pub expand_weight: ParamId,
+    /// `[C]`.
+    pub expand_bias: ParamId,
+    /// Width of the bottleneck.
+    pub hidden: usize,
+    /// Between the two products.
+    pub act: Activation,
+    /// After the second.
+    pub gate: Activation,
+}
+
+/// What a node computes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Op {
+    /// The network input `[N, H, W, in_channels]`, normalised.
+    Input,
+    /// See [`Conv2d`].
+    Conv2d(Conv2d),
+    /// `(x - mean) / sqrt(var + eps) * gamma + beta` per channel.
+    BatchNorm(BatchNorm),
+    /// [`Activation::eval`] of each value.
+    Activation(Activation),
+    /// Mean over all positions: `[N, H, W, C]` to `[N, 1, 1, C]`.
+    GlobalAvgPool,
+    /// First input times the second, a gate `[N, 1, 1, C]`.
+    Scale,
+    /// Sum of two tensors of one shape.
+    Add,
+    /// See [`SqueezeExcite`].
+    SqueezeExcite(SqueezeExcite),
+}
+
+impl Op {
+    /// How many inputs it takes.
+    pub fn arity(&self) -> usize {
+        match self {
+            Self::Input => 0,
+            Self::Conv2d(c) => 1 + usize::from(c.gate) + usize::from(c.residual),
+            Self::BatchNorm(_) | Self::Activation(_) | Self::GlobalAvgPool | Self::SqueezeExcite(_) => 1,
+            Self::Scale | Self::Add => 2,
+        }
+    }
+
+    /// The parameters it reads.
+    pub fn params(&self) -> Vec<ParamId> {
+        match self {
+            Self::Conv2d(c) => std::iter::once(c.weight).chain(c.bias).collect(),
+            Self::BatchNorm(b) => vec![b.gamma, b.beta, b.mean, b.var],
+            Self::SqueezeExcite(s) => vec![s.reduce_weight, s.reduce_bias, s.expand_weight, s.expand_bias],
+            Self::Input | Self::Activation(_) | Self::GlobalAvgPool | Self::Scale | Self::Add => Vec::new(),
+        }
+    }
+
+    /// The name in listings.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Conv2d(_) => "conv2d",
+            Self::BatchNorm(_) => "batch_norm",
+            Self::Activation(a) => a.name(),
+            Self::GlobalAvgPool => "global_pool",
+            Self::Scale => "scale",
+            Self::Add => "add",
+            Self::SqueezeExcite(_) => "squeeze_excite",
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! mbconv
+pub mod error;
+pub mod graph;
+pub mod tensor;
+pub mod kernels;
