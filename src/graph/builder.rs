@@ -1,6 +1,6 @@
 //! Builds graphs node by node, with scoped parameter names and wiring checked as it goes.
 
-use super::{Activation, BatchNorm, Conv2d, Graph, Node, NodeId, Op, Param, ParamId, Source, SqueezeExcite};
+use super::{Activation, BatchNorm, Conv2d, Graph, Node, NodeId, Op, Param, ParamId, Source};
 use crate::error::{Error, Result};
 use crate::tensor::Padding;
 use std::collections::BTreeMap;
@@ -188,7 +188,7 @@ impl Builder {
         self.push(name, Op::Add, &[x, y], x.channels)
     }
 
-    /// Squeeze-and-excitation applied to `x` (see [`SqueezeExcite`]), with timm's names under `name`:
+    /// Squeeze-and-excitation applied to `x` (see [`super::SqueezeExcite`]), with timm's names under `name`:
     /// `conv_reduce`, `conv_expand`.
     ///
     /// # Errors
