@@ -3,3 +3,4 @@ pub mod error;
 pub mod graph;
 pub mod tensor;
 pub mod kernels;
+pub mod weights;
