@@ -1,4 +1,5 @@
 //! mbconv
+pub mod cpu;
 pub mod error;
 pub mod graph;
 pub mod tensor;

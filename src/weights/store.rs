@@ -224,7 +224,7 @@ fn value_problem(checkpoint: &Checkpoint, name: &str) -> Option<String> {
         Err(error) => return Some(error.to_string()),
     };
     let count = |bad: fn(&f32) -> bool, what: &str| {
-        let first = values.iter().position(|v| bad(v))?;
+        let first = values.iter().position(bad)?;
         let all = values[first..].iter().filter(|v| bad(v)).count();
         Some(format!("{name} holds {all} {what} (the first, {}, at {first})", values[first]))
     };
