@@ -1,0 +1,267 @@
+//! Readable sets of named tensors, usually a safetensors file. The only user of the `safetensors` crate.
+
+use super::platform::{self, FileBytes};
+use crate::error::{Error, Result};
+use half::{bf16, f16};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::path::Path;
+
+/// The longest header that is read, the limit of the format's own library.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// Named tensors with shapes and metadata, read on demand.
+///
+/// Values are stored row-major in PyTorch's axis order. F32, F16, BF16 and F64 can be read; a tensor of
+/// another type is an error only when it is read.
+pub struct Checkpoint {
+    path: String,
+    bytes: Bytes,
+    entries: Vec<Entry>,
+    index: HashMap<String, usize>,
+    metadata: BTreeMap<String, String>,
+}
+
+enum Bytes {
+    Memory(Cow<'static, [u8]>),
+    File(FileBytes),
+}
+
+struct Entry {
+    name: String,
+    shape: Vec<usize>,
+    data: Data,
+}
+
+enum Data {
+    /// Little-endian values at these bytes of the file.
+    Stored(Dtype, Range<usize>),
+    Memory(Vec<f32>),
+}
+
+impl Checkpoint {
+    /// Opens a safetensors file; on native targets it is mapped into memory, not read.
+    ///
+    /// The file must not be changed while it is open.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be read, [`Error::Checkpoint`] when it is not a complete safetensors file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+        let info = file.metadata().map_err(|e| Error::io(path, e))?;
+        if info.is_dir() {
+            return Err(Error::io(path, std::io::ErrorKind::IsADirectory.into()));
+        }
+        let name = path.display().to_string();
+        if info.len() == 0 {
+            return Err(Error::Checkpoint { path: name, problem: "the file is empty".into() });
+        }
+        let bytes = platform::file_bytes(file).map_err(|e| Error::io(path, e))?;
+        Self::parse(name, Bytes::File(bytes))
+    }
+
+    /// The same from the bytes of a safetensors file; `path` names them in errors.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] when they are not a complete safetensors file.
+    pub fn from_bytes(path: impl Into<String>, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self> {
+        Self::parse(path.into(), Bytes::Memory(bytes.into()))
+    }
+
+    /// Tensors in memory: name, shape and values in row-major order; `path` names them in errors.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] for a repeated name, or values whose number is not the shape's.
+    pub fn from_tensors(
+        path: impl Into<String>,
+        tensors: impl IntoIterator<Item = (String, Vec<usize>, Vec<f32>)>,
+    ) -> Result<Self> {
+        let path = path.into();
+        let mut entries = Vec::new();
+        for (name, shape, values) in tensors {
+            if shape.iter().product::<usize>() != values.len() {
+                let problem = format!("{name} {shape:?} is given {} values", values.len());
+                return Err(Error::Checkpoint { path, problem });
+            }
+            entries.push(Entry { name, shape, data: Data::Memory(values) });
+        }
+        Self::with_entries(path, Bytes::Memory(Cow::Borrowed(&[])), entries, BTreeMap::new())
+    }
+
+    fn parse(path: String, bytes: Bytes) -> Result<Self> {
+        match parse_header(bytes.get()) {
+            Ok((entries, metadata)) => Self::with_entries(path, bytes, entries, metadata),
+            Err(problem) => Err(Error::Checkpoint { path, problem }),
+        }
+    }
+
+    fn with_entries(
+        path: String,
+        bytes: Bytes,
+        entries: Vec<Entry>,
+        metadata: BTreeMap<String, String>,
+    ) -> Result<Self> {
+        let mut index = HashMap::with_capacity(entries.len());
+        for (i, entry) in entries.iter().enumerate() {
+            if index.insert(entry.name.clone(), i).is_some() {
+                return Err(Error::Checkpoint { path, problem: format!("two tensors are named {}", entry.name) });
+            }
+        }
+        Ok(Self { path, bytes, entries, index, metadata })
+    }
+
+    /// The file, or what stands for it.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The tensors' names in the order of their data.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|e| e.name.as_str())
+    }
+
+    /// Shape of a tensor, `None` when there is none of that name.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.index.get(name).map(|&i| self.entries[i].shape.as_slice())
+    }
+
+    /// Type of a tensor's stored values (`F32`, `BF16`, ...), `None` when there is none of that name.
+    pub fn dtype(&self, name: &str) -> Option<String> {
+        self.index.get(name).map(|&i| match &self.entries[i].data {
+            Data::Stored(dtype, _) => dtype.to_string(),
+            Data::Memory(_) => Dtype::F32.to_string(),
+        })
+    }
+
+    /// The file's own metadata.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// A tensor's values, borrowed where they are stored as f32, otherwise converted (F64 is rounded).
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] when there is no such tensor or its type is not F32, F16, BF16 or F64.
+    pub fn read_f32(&self, name: &str) -> Result<Cow<'_, [f32]>> {
+        match &self.entry(name)?.data {
+            Data::Memory(values) => Ok(Cow::Borrowed(values)),
+            Data::Stored(Dtype::F32, range) => {
+                let bytes = &self.bytes.get()[range.clone()];
+                if cfg!(target_endian = "little")
+                    && let Ok(values) = bytemuck::try_cast_slice(bytes)
+                {
+                    return Ok(Cow::Borrowed(values));
+                }
+                Ok(Cow::Owned(convert(bytes, f32::from_le_bytes)))
+            }
+            Data::Stored(Dtype::F64, range) => {
+                Ok(Cow::Owned(convert(&self.bytes.get()[range.clone()], |b| f64::from_le_bytes(b) as f32)))
+            }
+            Data::Stored(dtype, range) => self.halves(name, *dtype, range).map(Cow::Owned),
+        }
+    }
+
+    /// A tensor's values without any loss.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read_f32`].
+    pub fn read_f64(&self, name: &str) -> Result<Vec<f64>> {
+        if let Data::Stored(Dtype::F64, range) = &self.entry(name)?.data {
+            return Ok(convert(&self.bytes.get()[range.clone()], f64::from_le_bytes));
+        }
+        Ok(self.read_f32(name)?.iter().map(|&v| f64::from(v)).collect())
+    }
+
+    fn halves(&self, name: &str, dtype: Dtype, range: &Range<usize>) -> Result<Vec<f32>> {
+        let bytes = &self.bytes.get()[range.clone()];
+        match dtype {
+            Dtype::F16 => Ok(convert(bytes, |b| f16::from_le_bytes(b).to_f32())),
+            Dtype::BF16 => Ok(convert(bytes, |b| bf16::from_le_bytes(b).to_f32())),
+            _ => Err(self.error(format!("{name} is {dtype}; F32, F16, BF16 or F64 can be read"))),
+        }
+    }
+
+    fn entry(&self, name: &str) -> Result<&Entry> {
+        let found = self.index.get(name).map(|&i| &self.entries[i]);
+        found.ok_or_else(|| self.error(format!("there is no tensor named {name}")))
+    }
+
+    fn error(&self, problem: String) -> Error {
+        Error::Checkpoint { path: self.path.clone(), problem }
+    }
+}
+
+impl std::fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Checkpoint({}, {} tensors)", self.path, self.entries.len())
+    }
+}
+
+impl Bytes {
+    fn get(&self) -> &[u8] {
+        match self {
+            Self::Memory(bytes) => bytes,
+            Self::File(bytes) => bytes,
+        }
+    }
+}
+
+fn convert<const N: usize, T>(bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks().0.iter().map(|&b| value(b)).collect()
+}
+
+/// The tensors and metadata that a file's header declares, or what is wrong with the file.
+fn parse_header(bytes: &[u8]) -> Result<(Vec<Entry>, BTreeMap<String, String>), String> {
+    if let Some(kind) = foreign(bytes) {
+        return Err(format!("it is {kind}"));
+    }
+    let Some((length, rest)) = bytes.split_first_chunk() else {
+        return Err(format!("{} bytes are too few for a header", bytes.len()));
+    };
+    let header_len = u64::from_le_bytes(*length);
+    if header_len > MAX_HEADER.min(rest.len() as u64) {
+        return Err(format!(
+            "it claims a header of {header_len} bytes where {} follow: truncated, or another format",
+            rest.len()
+        ));
+    }
+    let (header, data) = rest.split_at(header_len as usize);
+    let header: Metadata =
+        serde_json::from_slice(header).map_err(|e| format!("the header is not valid: {e}"))?;
+    if header.data_len() > data.len() {
+        return Err(format!(
+            "truncated: its tensors take {} bytes, the file has {}",
+            header.data_len(),
+            data.len()
+        ));
+    }
+    if header.data_len() < data.len() {
+        return Err(format!("{} bytes follow the last tensor", data.len() - header.data_len()));
+    }
+    let start = bytes.len() - data.len();
+    let entries = header.offset_keys().into_iter().filter_map(|name| {
+        let info = header.info(&name)?;
+        let range = start + info.data_offsets.0..start + info.data_offsets.1;
+        Some(Entry { shape: info.shape.clone(), data: Data::Stored(info.dtype, range), name })
+    });
+    let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+    Ok((entries.collect(), metadata))
+}
+
+/// What the file is when it opens like something people often take for a safetensors file.
+fn foreign(bytes: &[u8]) -> Option<&'static str> {
+    const OPENINGS: [(&[u8], &str); 5] = [
+        (b"PK\x03\x04", "a zip archive, probably PyTorch's own format; save it with safetensors.torch.save_file"),
+        (b"\x80\x02", "a pickle, probably PyTorch's own format; save it with safetensors.torch.save_file"),
+        (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
+        (b"\x89HDF\r\n", "an HDF5 file (Keras)"),
+        (b"<", "a web page"),
+    ];
+    // A header opens with its length and '{', so that a length whose bytes read as one of these is not meant.
+    let plausible = bytes.get(8) == Some(&b'{');
+    OPENINGS.iter().find(|o| !plausible && bytes.starts_with(o.0)).map(|o| o.1)
+}

@@ -1,0 +1,17 @@
+//! Weights: where a graph's parameters get their values.
+//!
+//! A [`Checkpoint`] is a readable set of named tensors: a safetensors file, its bytes, or tensors in memory
+//! ([`Synthetic`]). [`Naming`] says how its names relate to the graph's, which are timm's. [`Weights`]
+//! joins the two after checking everything, and hands out the values of any parameter, batch-norm
+//! folding included.
+
+mod checkpoint;
+mod names;
+pub(crate) mod platform;
+mod store;
+mod synthetic;
+
+pub use checkpoint::Checkpoint;
+pub use names::{Naming, Scheme};
+pub use store::Weights;
+pub use synthetic::{Synthetic, bit_sum, make_input};

@@ -1,0 +1,233 @@
+//! The weights of one graph: every parameter checked against a checkpoint, read when asked for.
+
+use super::{Checkpoint, Naming, Synthetic, platform};
+use crate::error::{Error, Result};
+use crate::graph::{BatchNorm, Graph, ParamId, Source};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+/// How many problems an error lists before it only counts the rest.
+const LISTED: usize = 20;
+
+/// The values of a graph's parameters, before and after the passes (which only combine stored parameters).
+///
+/// Values are in PyTorch's order (OIHW, or `[out, in]`). Cloning shares the checkpoint.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    checkpoint: Arc<Checkpoint>,
+    /// The checkpoint's name of each stored parameter, by the graph's name.
+    names: Arc<BTreeMap<String, String>>,
+}
+
+impl Weights {
+    /// The weights of `graph` from a checkpoint named by `naming` (see [`Naming::of`]).
+    ///
+    /// Everything is checked: each stored parameter is there with the right shape and a readable type, and
+    /// finite; there is no further tensor but `num_batches_tracked`. A linear layer's `[out, in]` and a 1x1
+    /// convolution's `[out, in, 1, 1]` stand for each other.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] that lists every tensor at fault; its `looks_like` is left to the caller.
+    pub fn new(graph: &Graph, checkpoint: impl Into<Arc<Checkpoint>>, naming: &Naming) -> Result<Self> {
+        let checkpoint = checkpoint.into();
+        let Match { names, mut problems } = Match::new(graph, &checkpoint, naming);
+        let readable: Vec<&String> = names.values().collect();
+        problems.extend(platform::map(readable.len(), |i| value_problem(&checkpoint, readable[i])).into_iter().flatten());
+        if problems.is_empty() {
+            return Ok(Self { checkpoint, names: Arc::new(names) });
+        }
+        if problems.len() > LISTED + 1 {
+            let more = problems.len() - LISTED;
+            problems.truncate(LISTED);
+            problems.push(format!("and {more} more"));
+        }
+        Err(Error::Mismatch {
+            path: checkpoint.path().into(),
+            arch: graph.name.clone(),
+            problems,
+            looks_like: None,
+        })
+    }
+
+    /// How many tensors keep `checkpoint` from fitting `graph`: 0 when names and shapes all agree.
+    ///
+    /// Values are not looked at. A checkpoint whose naming is unknown does not fit at all: `usize::MAX`.
+    pub fn fit(graph: &Graph, checkpoint: &Checkpoint) -> usize {
+        Naming::of(checkpoint).map_or(usize::MAX, |naming| Match::new(graph, checkpoint, &naming).problems.len())
+    }
+
+    /// Synthetic weights for `graph` under its own names.
+    ///
+    /// # Errors
+    /// Those of [`Synthetic::state`].
+    pub fn synthetic(graph: &Graph, recipe: &Synthetic) -> Result<Self> {
+        Self::new(graph, recipe.state_of(graph)?, &Naming::timm())
+    }
+
+    /// Weights from values in memory, by the graph's own names.
+    ///
+    /// # Errors
+    /// As [`Weights::new`]; a tensor with a wrong number of values is a wrong shape.
+    pub fn from_memory(graph: &Graph, tensors: BTreeMap<String, Vec<f32>>) -> Result<Self> {
+        let shapes: BTreeMap<&str, &Vec<usize>> = graph.params.iter().map(|p| (p.name.as_str(), &p.shape)).collect();
+        let tensors = tensors.into_iter().map(|(name, values)| {
+            let shape = shapes.get(name.as_str()).filter(|s| s.iter().product::<usize>() == values.len());
+            let shape = shape.map_or_else(|| vec![values.len()], |s| s.to_vec());
+            (name, shape, values)
+        });
+        Self::new(graph, Checkpoint::from_tensors("weights in memory", tensors)?, &Naming::timm())
+    }
+
+    /// The checkpoint behind them.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// A parameter's values as f32: borrowed where stored so, folded in f64 and rounded once where folded.
+    ///
+    /// `graph` is the one these weights were made for, or what passes made of it.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] for a parameter that is not part of these weights, or whose folded values are not
+    /// finite; [`Error::Checkpoint`] when the checkpoint cannot be read.
+    pub fn values(&self, graph: &Graph, id: ParamId) -> Result<Cow<'_, [f32]>> {
+        let param = graph.params.get(id).ok_or_else(|| no_param(graph, id))?;
+        if param.source == Source::Checkpoint {
+            let values = self.checkpoint.read_f32(self.stored_name(&param.name)?)?;
+            return if values.len() == param.len() { Ok(values) } else { Err(wrong_len(&param.name, param.len(), values.len())) };
+        }
+        let values: Vec<f32> = self.values_f64(graph, id)?.iter().map(|&v| v as f32).collect();
+        match values.iter().position(|v| !v.is_finite()) {
+            None => Ok(Cow::Owned(values)),
+            Some(at) => Err(Error::bad(&param.name, format!("folding the batch norm gives {} at {at}", values[at]))),
+        }
+    }
+
+    /// The same in f64: as stored, or folded and not rounded.
+    ///
+    /// # Errors
+    /// As [`Weights::values`].
+    pub fn values_f64(&self, graph: &Graph, id: ParamId) -> Result<Vec<f64>> {
+        let param = graph.params.get(id).ok_or_else(|| no_param(graph, id))?;
+        let values = match &param.source {
+            Source::Checkpoint => self.checkpoint.read_f64(self.stored_name(&param.name)?)?,
+            Source::FoldedWeight { weight, bn } => {
+                let mut values = self.stored_f64(graph, *weight)?;
+                let (scale, _) = self.scale_and_mean(graph, bn)?;
+                let row = values.len() / scale.len().max(1);
+                for (values, scale) in values.chunks_mut(row.max(1)).zip(&scale) {
+                    values.iter_mut().for_each(|v| *v *= scale);
+                }
+                values
+            }
+            Source::FoldedBias { bias, bn } => {
+                let (scale, mean) = self.scale_and_mean(graph, bn)?;
+                let mut values = self.stored_f64(graph, bn.beta)?;
+                let bias = bias.map(|b| self.stored_f64(graph, b)).transpose()?;
+                for (c, v) in values.iter_mut().enumerate() {
+                    let bias = bias.as_ref().map_or(Some(&0.0), |b| b.get(c));
+                    let (Some(bias), Some(mean), Some(scale)) = (bias, mean.get(c), scale.get(c)) else {
+                        return Err(Error::bad(&param.name, "the batch norm's vectors differ in length"));
+                    };
+                    *v += (bias - mean) * scale;
+                }
+                values
+            }
+        };
+        if values.len() == param.len() { Ok(values) } else { Err(wrong_len(&param.name, param.len(), values.len())) }
+    }
+
+    /// `gamma / sqrt(var + eps)` and the mean.
+    fn scale_and_mean(&self, graph: &Graph, bn: &BatchNorm) -> Result<(Vec<f64>, Vec<f64>)> {
+        let gamma = self.stored_f64(graph, bn.gamma)?;
+        let var = self.stored_f64(graph, bn.var)?;
+        let scale = gamma.iter().zip(&var).map(|(g, v)| g / (v + bn.eps).sqrt()).collect();
+        Ok((scale, self.stored_f64(graph, bn.mean)?))
+    }
+
+    /// A folded parameter's ingredient, which must be stored: folds of folds do not exist.
+    fn stored_f64(&self, graph: &Graph, id: ParamId) -> Result<Vec<f64>> {
+        match graph.params.get(id) {
+            Some(param) if param.source == Source::Checkpoint => self.values_f64(graph, id),
+            Some(param) => Err(Error::bad(&param.name, "a batch norm is folded into a parameter that is folded itself")),
+            None => Err(no_param(graph, id)),
+        }
+    }
+
+    fn stored_name(&self, param: &str) -> Result<&str> {
+        let name = self.names.get(param).map(String::as_str);
+        name.ok_or_else(|| Error::bad(param, format!("{} has no such parameter", self.checkpoint.path())))
+    }
+}
+
+fn no_param(graph: &Graph, id: ParamId) -> Error {
+    Error::bad(&graph.name, format!("there is no parameter {id}, only {}", graph.params.len()))
+}
+
+fn wrong_len(name: &str, want: usize, got: usize) -> Error {
+    Error::bad(name, format!("needs {want} values, has {got}"))
+}
+
+/// A graph's stored parameters laid over a checkpoint's tensors, by name, shape and type.
+struct Match {
+    /// The checkpoint's name of each parameter that fits.
+    names: BTreeMap<String, String>,
+    problems: Vec<String>,
+}
+
+impl Match {
+    fn new(graph: &Graph, checkpoint: &Checkpoint, naming: &Naming) -> Self {
+        let file_names = naming.map(graph);
+        let (mut names, mut problems, mut expected) = (BTreeMap::new(), Vec::new(), HashSet::new());
+        for param in graph.stored_params() {
+            let Some(Some(name)) = file_names.get(&param.name) else {
+                problems.push(format!("{} has no name in the {} scheme", param.name, naming.scheme));
+                continue;
+            };
+            expected.insert(name.as_str());
+            let Some(shape) = checkpoint.shape(name) else {
+                problems.push(format!("{name} {:?} is missing", param.shape));
+                continue;
+            };
+            let dtype = checkpoint.dtype(name).unwrap_or_default();
+            if !same_matrix(shape, &param.shape) {
+                problems.push(format!("{name} is {shape:?}, must be {:?}", param.shape));
+            } else if !["F32", "F16", "BF16", "F64"].contains(&dtype.as_str()) {
+                problems.push(format!("{name} is {dtype}, must be F32, F16, BF16 or F64"));
+            } else {
+                names.insert(param.name.clone(), name.clone());
+            }
+        }
+        for name in checkpoint.names() {
+            if !expected.contains(name) && !name.ends_with("num_batches_tracked") {
+                problems.push(format!("{name} {:?} is unexpected", checkpoint.shape(name).unwrap_or_default()));
+            }
+        }
+        Self { names, problems }
+    }
+}
+
+/// Equal, or equal but for trailing ones of a matrix: `[out, in]` and `[out, in, 1, 1]`.
+fn same_matrix(a: &[usize], b: &[usize]) -> bool {
+    let matrix = |s: &[usize]| match *s {
+        [out, input] | [out, input, 1, 1] => Some([out, input]),
+        _ => None,
+    };
+    a == b || (matrix(a).is_some() && matrix(a) == matrix(b))
+}
+
+/// What is wrong with a tensor's values: some are not finite, or a variance is negative.
+fn value_problem(checkpoint: &Checkpoint, name: &str) -> Option<String> {
+    let values = match checkpoint.read_f32(name) {
+        Ok(values) => values,
+        Err(error) => return Some(error.to_string()),
+    };
+    let count = |bad: fn(&f32) -> bool, what: &str| {
+        let first = values.iter().position(bad)?;
+        let all = values[first..].iter().filter(|v| bad(v)).count();
+        Some(format!("{name} holds {all} {what} (the first, {}, at {first})", values[first]))
+    };
+    let finite = count(|v| !v.is_finite(), "values that are not finite as f32");
+    finite.or_else(|| if name.ends_with("running_var") { count(|v| *v < 0.0, "negative variances") } else { None })
+}
