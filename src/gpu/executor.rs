@@ -2,6 +2,7 @@
 //! the next command buffer recorded while the GPU works.
 
 use super::{Gpu, WeightBuffers, checked, mapping};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::kernels::Role;
 use crate::plan::{Plan, Step, ValueId};
@@ -325,24 +326,5 @@ fn resource<'a>(
             let input = step.reads.first().map_or(0, |r| plan.values[r.1].buffer);
             buffers[input].as_entire_binding()
         }),
-    }
-}
-
-/// A clock that exists everywhere.
-#[cfg(not(target_arch = "wasm32"))]
-use std::time::Instant as Clock;
-
-/// Browsers measure in JavaScript.
-#[cfg(target_arch = "wasm32")]
-struct Clock;
-
-#[cfg(target_arch = "wasm32")]
-impl Clock {
-    fn now() -> Self {
-        Self
-    }
-
-    fn elapsed(&self) -> Duration {
-        Duration::ZERO
     }
 }

@@ -227,7 +227,7 @@ impl EfficientNet {
 }
 
 /// Name, scaling, crop, published parameters and multiply-adds (millions), top-1 (%) of the paper's table 2.
-type Row = (&'static str, Scaling, f32, Option<(f64, f64, f64)>);
+type Row = (&'static str, Scaling, f64, Option<(f64, f64, f64)>);
 
 const SCALED: [Row; 9] = [
     ("b0", Scaling::new(1.0, 1.0, 224), 0.875, Some((5.3, 390.0, 77.1))),
@@ -269,13 +269,13 @@ fn model(&(suffix, scaling, crop_pct, published): &Row, lite: bool, tf: bool) ->
     // timm's facts: the Lite weights of the original release expect [-1, 1]; its two large ones are bilinear.
     let bilinear = tf && matches!(suffix, "lite3" | "lite4");
     let interpolation = if bilinear { Interpolation::Bilinear } else { Interpolation::Bicubic };
-    let base = if lite && tf { Preprocess::inception(scaling.resolution) } else { Preprocess::imagenet(scaling.resolution) };
+    let base = if lite && tf { Preprocess::HALF } else { Preprocess::IMAGENET };
     Model {
         name: format!("{}efficientnet_{suffix}", if tf { "tf_" } else { "" }),
         aliases: if tf { Vec::new() } else { vec![format!("efficientnet-{suffix}"), suffix.to_string()] },
         family: if lite { "EfficientNet-Lite" } else { "EfficientNet" },
         resolution: scaling.resolution,
-        preprocess: Preprocess { crop_pct, interpolation, ..base },
+        preprocess: base.at(scaling.resolution, crop_pct).with(interpolation),
         published: published.map(|(params, madds, top1)| Published { params, madds, top1 }),
         cite: if lite { LITE_POST } else { PAPER },
         // torchvision builds its B5, B6 and B7 with the epsilon of the TensorFlow weights.

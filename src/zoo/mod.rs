@@ -7,7 +7,7 @@ mod facts;
 mod file;
 
 pub use blocks::inverted_residual;
-pub use facts::{Interpolation, Preprocess};
+pub use facts::{CropMode, Interpolation, Preprocess};
 #[cfg(feature = "cli")]
 pub use file::from_file;
 
@@ -95,7 +95,7 @@ impl Model {
             aliases: Vec::new(),
             family: "custom",
             resolution,
-            preprocess: Preprocess::imagenet(resolution),
+            preprocess: Preprocess::IMAGENET.at(resolution, 0.875),
             published: None,
             cite: "",
             torchvision_bn_eps: None,
