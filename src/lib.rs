@@ -7,6 +7,7 @@ pub mod graph;
 pub mod kernels;
 pub mod passes;
 pub mod plan;
+pub mod preprocess;
 pub mod session;
 pub mod tensor;
 pub mod vision;
