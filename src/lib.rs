@@ -1,7 +1,18 @@
 //! mbconv
 pub mod cpu;
+mod clock;
 pub mod error;
+pub mod gpu;
 pub mod graph;
-pub mod tensor;
 pub mod kernels;
+pub mod passes;
+pub mod plan;
+pub mod preprocess;
+pub mod session;
+pub mod tensor;
+pub mod vision;
 pub mod weights;
+pub mod zoo;
+
+pub use error::{Error, Result};
+pub use tensor::{Padding, Shape, Tensor};

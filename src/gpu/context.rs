@@ -1,0 +1,235 @@
+//! Adapters and devices.
+
+use super::pipelines::Pipelines;
+use crate::error::{Error, Result};
+use crate::kernels::AdapterClass;
+use crate::plan::{Caps, Target};
+use std::sync::{Arc, Mutex};
+
+/// What identifies an adapter and what of it matters here.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct AdapterFacts {
+    /// Place in [`Gpu::list`].
+    pub index: usize,
+    /// The driver's name for it.
+    pub name: String,
+    /// "Vulkan", "Metal", "Dx12", "Gl" or "BrowserWebGpu".
+    pub backend: String,
+    /// "DiscreteGpu", "IntegratedGpu", "VirtualGpu", "Cpu" or "Other".
+    pub kind: String,
+    /// Driver and version.
+    pub driver: String,
+    /// Limits a plan must keep.
+    pub caps: Caps,
+    /// Whether GPU time can be measured.
+    pub timestamps: bool,
+    /// Whether shaders may compute in f16.
+    pub f16: bool,
+    /// Whether shaders may use subgroup operations.
+    pub subgroups: bool,
+}
+
+impl AdapterFacts {
+    fn new(index: usize, info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Self {
+        Self {
+            index,
+            name: info.name.clone(),
+            backend: format!("{:?}", info.backend),
+            kind: format!("{:?}", info.device_type),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+            caps: caps(limits),
+            timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+            f16: features.contains(wgpu::Features::SHADER_F16),
+            subgroups: features.contains(wgpu::Features::SUBGROUP),
+        }
+    }
+
+    /// CPUs that pose as GPUs, by device type or, where a driver says "Other", by name.
+    pub fn class(&self) -> AdapterClass {
+        let name = self.name.to_lowercase();
+        let known = ["llvmpipe", "lavapipe", "swiftshader", "basic render"];
+        if self.kind == "Cpu" || known.iter().any(|k| name.contains(k)) { AdapterClass::Software } else { AdapterClass::Gpu }
+    }
+}
+
+impl std::fmt::Display for AdapterFacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({}, {})", self.name, self.backend, if self.driver.is_empty() { "unnamed driver" } else { &self.driver })
+    }
+}
+
+fn caps(limits: &wgpu::Limits) -> Caps {
+    Caps {
+        max_buffer: limits.max_buffer_size,
+        max_binding: limits.max_storage_buffer_binding_size,
+        max_workgroups: limits.max_compute_workgroups_per_dimension,
+        max_invocations: limits.max_compute_invocations_per_workgroup,
+        max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+    }
+}
+
+/// Which adapter to open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Select {
+    /// The most capable: discrete before integrated before software.
+    #[default]
+    Auto,
+    /// By place in [`Gpu::list`].
+    Index(usize),
+    /// The first whose name or backend contains this, whatever the case.
+    Name(String),
+}
+
+/// A device with its compiled pipelines; shared by every model on it.
+pub struct Gpu {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    facts: AdapterFacts,
+    lost: Arc<Mutex<Option<String>>>,
+    pub(super) pipelines: Pipelines,
+}
+
+impl Gpu {
+    /// The adapters there are, the best first. Backends can be limited with `WGPU_BACKEND`.
+    pub async fn list() -> Vec<AdapterFacts> {
+        let adapters = adapters().await;
+        adapters.iter().enumerate().map(|(i, a)| AdapterFacts::new(i, &a.get_info(), &a.limits(), a.features())).collect()
+    }
+
+    /// Opens a device of its own on the selected adapter.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] when there is none, [`Error::Unknown`] when none is called that.
+    pub async fn open(select: &Select) -> Result<Arc<Self>> {
+        let mut adapters = adapters().await;
+        let facts: Vec<_> =
+            adapters.iter().enumerate().map(|(i, a)| AdapterFacts::new(i, &a.get_info(), &a.limits(), a.features())).collect();
+        if facts.is_empty() {
+            return Err(Error::NoAdapter {
+                problem: "none found; install a driver (on Debian without a GPU: mesa-vulkan-drivers), or use --device cpu".into(),
+            });
+        }
+        let at = choose(&facts, select)?;
+        Self::on_adapter(&adapters.swap_remove(at), facts[at].clone()).await
+    }
+
+    async fn on_adapter(adapter: &wgpu::Adapter, facts: AdapterFacts) -> Result<Arc<Self>> {
+        let available = adapter.limits();
+        // What the web grants everywhere, or less where the adapter has less; buffers as large as they come.
+        let required_limits = wgpu::Limits {
+            max_buffer_size: available.max_buffer_size,
+            max_storage_buffer_binding_size: available.max_storage_buffer_binding_size,
+            ..wgpu::Limits::default().or_worse_values_from(&available)
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("mbconv"),
+            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_limits,
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
+            .map_err(|e| Error::NoAdapter { problem: format!("{facts} refused a device: {e}") })?;
+        let gpu = Self::build(device, queue, facts);
+        gpu.device.on_uncaptured_error(Arc::new(|error| eprintln!("mbconv: uncaptured GPU error: {error}")));
+        Ok(gpu)
+    }
+
+    /// Uses a device that the application owns; its limits and features are taken as they are.
+    ///
+    /// Ask for at least WebGPU's default limits; with `Features::TIMESTAMP_QUERY` GPU time is measured. The
+    /// device-lost callback is set on it, its handler of uncaptured errors is not.
+    pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
+        let facts = AdapterFacts::new(0, &device.adapter_info(), &device.limits(), device.features());
+        Self::build(device, queue, facts)
+    }
+
+    fn build(device: wgpu::Device, queue: wgpu::Queue, facts: AdapterFacts) -> Arc<Self> {
+        let facts = AdapterFacts {
+            caps: caps(&device.limits()),
+            timestamps: device.features().contains(wgpu::Features::TIMESTAMP_QUERY),
+            ..facts
+        };
+        let lost: Arc<Mutex<Option<String>>> = Arc::default();
+        let flag = Arc::clone(&lost);
+        device.set_device_lost_callback(move |reason, message| {
+            if let Ok(mut lost) = flag.lock() {
+                *lost = Some(format!("{reason:?}: {message}"));
+            }
+        });
+        Arc::new(Self { device, queue, facts, lost, pipelines: Pipelines::default() })
+    }
+
+    /// The wgpu device.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    /// The wgpu queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
+    /// What the adapter is.
+    pub fn facts(&self) -> &AdapterFacts {
+        &self.facts
+    }
+
+    /// What plans for this device must keep to.
+    pub fn target(&self) -> Target {
+        Target { caps: self.facts.caps, class: self.facts.class() }
+    }
+
+    /// Ok while the device lives.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub fn alive(&self) -> Result<()> {
+        match self.lost.lock().ok().and_then(|lost| lost.clone()) {
+            Some(reason) => Err(Error::DeviceLost { reason }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All adapters, the most capable kind first; the order within a kind is the system's.
+async fn adapters() -> Vec<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    #[cfg(target_arch = "wasm32")]
+    let mut adapters: Vec<wgpu::Adapter> =
+        instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await.into_iter().collect();
+    #[cfg(not(target_arch = "wasm32"))]
+    let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+    adapters.retain(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
+    adapters.sort_by_key(|a| {
+        let info = a.get_info();
+        let kind = match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => 0,
+            wgpu::DeviceType::IntegratedGpu => 1,
+            wgpu::DeviceType::VirtualGpu => 2,
+            wgpu::DeviceType::Other => 3,
+            wgpu::DeviceType::Cpu => 4,
+        };
+        (kind, info.backend == wgpu::Backend::Gl)
+    });
+    adapters
+}
+
+fn choose(facts: &[AdapterFacts], select: &Select) -> Result<usize> {
+    match select {
+        Select::Auto => Ok(0),
+        Select::Index(i) if *i < facts.len() => Ok(*i),
+        Select::Index(i) => Err(Error::bad("device", format!("index {i}, but there are {} adapters: see `mbconv devices`", facts.len()))),
+        Select::Name(part) => {
+            let part = part.to_lowercase();
+            let matches = |f: &AdapterFacts| format!("{} {} {}", f.name, f.backend, f.driver).to_lowercase().contains(&part);
+            facts.iter().position(matches).ok_or_else(|| Error::Unknown {
+                kind: "device",
+                name: part.clone(),
+                nearest: facts.iter().map(|f| f.name.clone()).collect(),
+            })
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Runs a plan: buffers and bind groups made once, one compute pass and one submit per inference,
+//! the next command buffer recorded while the GPU works.
+
+use super::{Gpu, WeightBuffers, checked, mapping};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::kernels::Role;
+use crate::plan::{Plan, Step, ValueId};
+use crate::tensor::Tensor;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Uniform slots are this far apart (WebGPU's default `minUniformBufferOffsetAlignment`).
+const PARAMS_STRIDE: u64 = 256;
+/// Two timestamps.
+const TIMES_BYTES: u64 = 16;
+
+/// How long an inference took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Timing {
+    /// From the upload of the input to the output on the host.
+    pub total: Duration,
+    /// Between the first and the last dispatch on the GPU, where the adapter has timestamps.
+    pub gpu: Option<Duration>,
+}
+
+/// A plan with its buffers on a device. One inference at a time: several executors share weights and pipelines.
+pub struct Executor {
+    gpu: Arc<Gpu>,
+    plan: Plan,
+    buffers: Vec<wgpu::Buffer>,
+    dispatches: Vec<(wgpu::ComputePipeline, wgpu::BindGroup)>,
+    readback: wgpu::Buffer,
+    /// Where each output lies in the readback buffer.
+    offsets: Vec<u64>,
+    timer: Option<Timer>,
+    recorded: Option<wgpu::CommandBuffer>,
+}
+
+struct Timer {
+    queries: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+    offset: u64,
+}
+
+impl Executor {
+    /// Compiles what is missing, allocates and binds everything, records the first command buffer.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::Gpu`], [`Error::DeviceLost`].
+    pub async fn new(gpu: &Arc<Gpu>, weights: &WeightBuffers, plan: Plan) -> Result<Self> {
+        let keys: std::collections::BTreeSet<_> = plan.steps.iter().map(|s| s.launch.key.clone()).collect();
+        gpu.compile(&keys.into_iter().collect::<Vec<_>>()).await?;
+        let doing = format!("allocating {} bytes for {} {}", plan.counters.intermediate_bytes, plan.name, plan.input);
+        let mut executor = checked(gpu, &doing, || Self::allocate(gpu, weights, plan)).await??;
+        let first = checked(gpu, "recording the first inference", || executor.record()).await?;
+        executor.recorded = Some(first);
+        Ok(executor)
+    }
+
+    fn allocate(gpu: &Arc<Gpu>, weights: &WeightBuffers, plan: Plan) -> Result<Self> {
+        use wgpu::BufferUsages as Usage;
+        let create = |label: &str, size: u64, usage: Usage| {
+            gpu.device().create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
+        };
+        let storage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
+        let buffers: Vec<_> =
+            plan.buffers.iter().enumerate().map(|(i, b)| create(&format!("b{i} {:?}", b.role), b.bytes, storage)).collect();
+        let params = upload_params(gpu, &plan)?;
+        // Stands in for squeeze sums in kernels that do not write any.
+        let spare = create("spare", 16, Usage::STORAGE);
+        let mut dispatches = Vec::new();
+        for (i, step) in plan.steps.iter().enumerate() {
+            let Some(p) = gpu.pipeline(&step.launch.key) else {
+                return Err(Error::Gpu { doing: "binding".into(), message: format!("{} is not compiled", step.launch.key) });
+            };
+            let entries: Vec<_> = p
+                .bindings
+                .iter()
+                .map(|&role| wgpu::BindGroupEntry {
+                    binding: role as u32,
+                    resource: resource(role, i, step, &plan, &buffers, weights, &params, &spare),
+                })
+                .collect();
+            let bind_group = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(&plan.labels[i]),
+                layout: &p.layout,
+                entries: &entries,
+            });
+            dispatches.push((p.pipeline, bind_group));
+        }
+        let (mut offsets, mut end) = (Vec::new(), 0);
+        for (_, value) in &plan.outputs {
+            offsets.push(end);
+            end += plan.values[*value].shape.padded_bytes();
+        }
+        let timer = gpu.facts().timestamps.then(|| Timer {
+            queries: gpu.device().create_query_set(&wgpu::QuerySetDescriptor { label: Some("pass"), ty: wgpu::QueryType::Timestamp, count: 2 }),
+            resolved: create("timestamps", TIMES_BYTES, Usage::QUERY_RESOLVE | Usage::COPY_SRC),
+            offset: end,
+        });
+        let readback = create("readback", end + TIMES_BYTES, Usage::MAP_READ | Usage::COPY_DST);
+        Ok(Self { gpu: Arc::clone(gpu), plan, buffers, dispatches, readback, offsets, timer, recorded: None })
+    }
+
+    /// The plan it runs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The network input on the device: f32, NHWC, channels padded with zeros to a multiple of four. An application
+    /// may write it itself and call [`Executor::run`] without an input. It is not changed by an inference.
+    pub fn input_buffer(&self) -> &wgpu::Buffer {
+        &self.buffers[0]
+    }
+
+    /// An output on the device, in the layout of [`Executor::input_buffer`]; valid until the next inference.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`].
+    pub fn output_buffer(&self, name: &str) -> Result<&wgpu::Buffer> {
+        Ok(&self.buffers[self.plan.values[self.plan.output(name)?].buffer])
+    }
+
+    /// Queues the upload of an input of the plan's shape.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] for another shape.
+    pub fn write_input(&self, input: &Tensor) -> Result<()> {
+        if input.shape != self.plan.input {
+            return Err(Error::bad("input", format!("the plan is for {} (NHWC), got {}", self.plan.input, input.shape)));
+        }
+        self.write(0, input);
+        Ok(())
+    }
+
+    /// Submits one inference without waiting for it, and records the next. Whoever shares the queue may
+    /// queue work behind it that reads [`Executor::output_buffer`].
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub fn submit(&mut self) -> Result<wgpu::SubmissionIndex> {
+        self.gpu.alive()?;
+        let commands = self.recorded.take().unwrap_or_else(|| self.record());
+        let index = self.gpu.queue().submit([commands]);
+        self.recorded = Some(self.record());
+        Ok(index)
+    }
+
+    /// One inference: uploads `input` (or takes what is in [`Executor::input_buffer`]), runs, and returns the
+    /// outputs in the order of [`Plan::outputs`], with the time it took.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] for another shape, [`Error::DeviceLost`], [`Error::Gpu`].
+    pub async fn run(&mut self, input: Option<&Tensor>) -> Result<(Vec<Tensor>, Timing)> {
+        let start = Clock::now();
+        if let Some(input) = input {
+            self.write_input(input)?;
+        }
+        let index = self.submit()?;
+        let bytes = self.map(&self.readback, Some(index)).await?;
+        let outputs = self.plan.outputs.iter().zip(&self.offsets).map(|((_, value), &offset)| {
+            let shape = self.plan.values[*value].shape;
+            let part = &bytes[offset as usize..(offset + shape.padded_bytes()) as usize];
+            Tensor::from_padded(shape, bytemuck::cast_slice(part))
+        });
+        let outputs = outputs.collect::<Result<Vec<_>>>()?;
+        let gpu = self.timer.as_ref().map(|t| self.elapsed(&bytes[t.offset as usize..]));
+        Ok((outputs, Timing { total: start.elapsed(), gpu }))
+    }
+
+    /// Runs one step alone on given operands and returns what it writes, in the order of [`Step::writes`].
+    /// Outputs are filled with NaN first, so that what a kernel leaves unwritten is seen.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::Gpu`].
+    pub async fn run_step(&self, step: usize, reads: &[&Tensor]) -> Result<Vec<Tensor>> {
+        let plan_step = &self.plan.steps[step];
+        for (&(_, value), tensor) in plan_step.reads.iter().zip(reads) {
+            self.write(value, tensor);
+        }
+        for &(_, value) in &plan_step.writes {
+            let nan = vec![f32::NAN; (self.plan.values[value].shape.padded_bytes() / 4) as usize];
+            self.gpu.queue().write_buffer(self.buffer(value), 0, bytemuck::cast_slice(&nan));
+        }
+        let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
+        self.encode(&mut encoder, step..step + 1, None);
+        self.gpu.queue().submit([encoder.finish()]);
+        let mut written = Vec::new();
+        for &(_, value) in &plan_step.writes {
+            written.push(self.read(value).await?);
+        }
+        Ok(written)
+    }
+
+    /// Copies a value's current content to the host.
+    async fn read(&self, value: ValueId) -> Result<Tensor> {
+        let shape = self.plan.values[value].shape;
+        let staging = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("read"),
+            size: shape.padded_bytes(),
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read") });
+        encoder.copy_buffer_to_buffer(self.buffer(value), 0, &staging, 0, shape.padded_bytes());
+        let index = self.gpu.queue().submit([encoder.finish()]);
+        let bytes = self.map(&staging, Some(index)).await?;
+        Tensor::from_padded(shape, bytemuck::cast_slice(&bytes))
+    }
+
+    fn write(&self, value: ValueId, tensor: &Tensor) {
+        self.gpu.queue().write_buffer(self.buffer(value), 0, bytemuck::cast_slice(&tensor.to_padded()));
+    }
+
+    fn buffer(&self, value: ValueId) -> &wgpu::Buffer {
+        &self.buffers[self.plan.values[value].buffer]
+    }
+
+    /// The whole inference: one compute pass, then the outputs and times into the readback buffer.
+    fn record(&self) -> wgpu::CommandBuffer {
+        let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&self.plan.name) });
+        self.encode(&mut encoder, 0..self.plan.steps.len(), self.timer.as_ref());
+        for ((_, value), &offset) in self.plan.outputs.iter().zip(&self.offsets) {
+            encoder.copy_buffer_to_buffer(self.buffer(*value), 0, &self.readback, offset, self.plan.values[*value].shape.padded_bytes());
+        }
+        if let Some(timer) = &self.timer {
+            encoder.resolve_query_set(&timer.queries, 0..2, &timer.resolved, 0);
+            encoder.copy_buffer_to_buffer(&timer.resolved, 0, &self.readback, timer.offset, TIMES_BYTES);
+        }
+        encoder.finish()
+    }
+
+    fn encode(&self, encoder: &mut wgpu::CommandEncoder, steps: std::ops::Range<usize>, timer: Option<&Timer>) {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some(&self.plan.name),
+            timestamp_writes: timer.map(|t| wgpu::ComputePassTimestampWrites {
+                query_set: &t.queries,
+                beginning_of_pass_write_index: Some(0),
+                end_of_pass_write_index: Some(1),
+            }),
+        });
+        for i in steps {
+            let (pipeline, bind_group) = &self.dispatches[i];
+            let [x, y, z] = self.plan.steps[i].launch.grid;
+            pass.set_pipeline(pipeline);
+            pass.set_bind_group(0, bind_group, &[]);
+            pass.dispatch_workgroups(x, y, z);
+        }
+    }
+
+    /// Waits for `submission` and copies a mapped buffer out.
+    async fn map(&self, buffer: &wgpu::Buffer, submission: Option<wgpu::SubmissionIndex>) -> Result<Vec<u8>> {
+        let (sender, receiver) = futures_channel::oneshot::channel();
+        buffer.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
+        // Browsers call back by themselves and ignore this; elsewhere it blocks this thread.
+        let waited = self.gpu.device().poll(wgpu::PollType::Wait { submission_index: submission, timeout: None });
+        self.gpu.alive()?;
+        waited.map_err(|e| mapping("waiting for the GPU", e))?;
+        let result = receiver.await.map_err(|e| mapping("reading back", e))?;
+        self.gpu.alive()?;
+        result.map_err(|e| mapping("reading back", e))?;
+        let bytes = buffer.get_mapped_range(..).map_err(|e| mapping("reading back", e))?.to_vec();
+        buffer.unmap();
+        Ok(bytes)
+    }
+
+    fn elapsed(&self, times: &[u8]) -> Duration {
+        let ticks: Vec<u64> = times.chunks_exact(8).take(2).map(bytemuck::pod_read_unaligned).collect();
+        let period = f64::from(self.gpu.queue().get_timestamp_period());
+        Duration::from_nanos((ticks[1].saturating_sub(ticks[0]) as f64 * period) as u64)
+    }
+}
+
+/// All steps' uniforms in one buffer, a slot each.
+fn upload_params(gpu: &Gpu, plan: &Plan) -> Result<wgpu::Buffer> {
+    let mut bytes = vec![0_u8; plan.steps.len().max(1) * PARAMS_STRIDE as usize];
+    for (slot, step) in bytes.chunks_exact_mut(PARAMS_STRIDE as usize).zip(&plan.steps) {
+        slot[..step.launch.params.len()].copy_from_slice(&step.launch.params);
+    }
+    let buffer = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+        label: Some("params"),
+        size: bytes.len() as u64,
+        usage: wgpu::BufferUsages::UNIFORM,
+        mapped_at_creation: true,
+    });
+    buffer.get_mapped_range_mut(..).map_err(|e| mapping("uploading shapes", e))?.copy_from_slice(&bytes);
+    buffer.unmap();
+    Ok(buffer)
+}
+
+/// What a step binds for a role. An operand that its key does not use is bound to the input, which is read anyway.
+#[allow(clippy::too_many_arguments)]
+fn resource<'a>(
+    role: Role,
+    index: usize,
+    step: &Step,
+    plan: &Plan,
+    buffers: &'a [wgpu::Buffer],
+    weights: &'a WeightBuffers,
+    params: &'a wgpu::Buffer,
+    spare: &'a wgpu::Buffer,
+) -> wgpu::BindingResource<'a> {
+    let bound = |operands: &[(Role, ValueId)]| {
+        let value = operands.iter().find(|o| o.0 == role)?.1;
+        Some(wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &buffers[plan.values[value].buffer],
+            offset: 0,
+            size: std::num::NonZeroU64::new(plan.values[value].shape.padded_bytes()),
+        }))
+    };
+    match role {
+        Role::Params => wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: params,
+            offset: index as u64 * PARAMS_STRIDE,
+            size: std::num::NonZeroU64::new(step.launch.params.len() as u64),
+        }),
+        Role::Weights => match step.weights {
+            Some(range) => weights.binding(range),
+            None => params.as_entire_binding(),
+        },
+        Role::Output => bound(&step.writes).unwrap_or_else(|| spare.as_entire_binding()),
+        Role::Squeeze => bound(&step.writes).unwrap_or_else(|| spare.as_entire_binding()),
+        Role::Input => bound(&step.reads).unwrap_or_else(|| spare.as_entire_binding()),
+        Role::Gate | Role::Residual => bound(&step.reads).unwrap_or_else(|| {
+            let input = step.reads.first().map_or(0, |r| plan.values[r.1].buffer);
+            buffers[input].as_entire_binding()
+        }),
+    }
+}

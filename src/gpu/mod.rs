@@ -1,0 +1,43 @@
+//! The GPU room, the only one that names wgpu: devices, pipelines, weight buffers and the executor.
+//!
+//! It sees a [`crate::plan::Plan`], never a model.
+
+mod context;
+mod executor;
+mod pipelines;
+mod weights;
+
+pub use context::{AdapterFacts, Gpu, Select};
+pub use executor::{Executor, Timing};
+pub use weights::WeightBuffers;
+
+use crate::error::{Error, Result};
+
+/// Runs `work` and turns what the device reports meanwhile into an error.
+///
+/// Error scopes belong to the thread that opens them, so `work` must do its calls itself.
+async fn checked<T>(gpu: &Gpu, doing: &str, work: impl FnOnce() -> T) -> Result<T> {
+    use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
+    let (value, errors) = {
+        let scopes = [Internal, OutOfMemory, Validation].map(|filter| gpu.device().push_error_scope(filter));
+        let value = work();
+        // Scopes close in the reverse of the order they were opened in.
+        let [internal, memory, validation] = scopes;
+        let validation = validation.pop();
+        let memory = memory.pop();
+        (value, (validation, memory, internal.pop()))
+    };
+    let errors = [errors.0.await, errors.1.await, errors.2.await];
+    gpu.alive()?;
+    match errors.into_iter().flatten().next() {
+        None => Ok(value),
+        Some(wgpu::Error::OutOfMemory { source }) => {
+            Err(Error::OutOfMemory { doing: doing.into(), message: source.to_string() })
+        }
+        Some(error) => Err(Error::Gpu { doing: doing.into(), message: error.to_string() }),
+    }
+}
+
+fn mapping(doing: &str, error: impl std::fmt::Display) -> Error {
+    Error::Gpu { doing: doing.into(), message: error.to_string() }
+}

@@ -1,0 +1,278 @@
+//! The plan: a network lowered to a list of dispatches over a few buffers. Data only, no wgpu.
+//!
+//! [`Plan::new`] takes a graph (after the passes) and an input shape; it chooses kernels (`lower`),
+//! places values in buffers (`memory`) and counts. [`WeightLayout`] places packed weights; it depends on
+//! the graph alone, so plans for other batches and resolutions share the same weight buffers.
+
+mod lower;
+mod memory;
+mod print;
+mod weights;
+
+pub use weights::{WeightLayout, WeightRange};
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, NodeId};
+use crate::kernels::{AdapterClass, Launch, Role};
+use crate::tensor::Shape;
+
+/// Index of a value in [`Plan::values`].
+pub type ValueId = usize;
+
+/// The limits of a device that a plan must keep, as plain numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Caps {
+    /// Largest buffer in bytes.
+    pub max_buffer: u64,
+    /// Largest storage binding in bytes.
+    pub max_binding: u64,
+    /// Most workgroups in one dimension of a dispatch.
+    pub max_workgroups: u32,
+    /// Most invocations in a workgroup.
+    pub max_invocations: u32,
+    /// Most bytes of workgroup memory.
+    pub max_workgroup_bytes: u32,
+}
+
+impl Caps {
+    /// What every WebGPU implementation grants (the specification's default limits).
+    pub const fn web_default() -> Self {
+        Self {
+            max_buffer: 256 << 20,
+            max_binding: 128 << 20,
+            max_workgroups: 65_535,
+            max_invocations: 256,
+            max_workgroup_bytes: 16_384,
+        }
+    }
+}
+
+/// What a value holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueKind {
+    /// The result of a graph node.
+    Node(NodeId),
+    /// Sums of a node's result over tiles of `tile` (rows, columns) positions: `[N, tiles, C]`, row-major tiles.
+    Squeeze {
+        /// The summed node.
+        node: NodeId,
+        /// Rows and columns of a tile.
+        tile: [usize; 2],
+    },
+    /// Mean of a node's result over all positions.
+    Mean(NodeId),
+}
+
+/// A tensor on the device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// What it holds.
+    pub kind: ValueKind,
+    /// Its shape; tiles of a squeeze count as positions.
+    pub shape: Shape,
+    /// Index in [`Plan::buffers`].
+    pub buffer: usize,
+    /// The step that writes it; the input has none.
+    pub written: Option<usize>,
+    /// The last step that reads it.
+    pub last_read: usize,
+}
+
+/// What a buffer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BufferRole {
+    /// The network input; the host or the application writes it.
+    Input,
+    /// Intermediates, several in turn.
+    Slot,
+    /// One value that can be read back.
+    Output,
+}
+
+/// A buffer the executor allocates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// What it is for.
+    pub role: BufferRole,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// One dispatch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The graph node whose result it completes.
+    pub node: NodeId,
+    /// Pipeline, grid and uniform.
+    pub launch: Launch,
+    /// Values it reads.
+    pub reads: Vec<(Role, ValueId)>,
+    /// Values it writes.
+    pub writes: Vec<(Role, ValueId)>,
+    /// Its packed weights.
+    pub weights: Option<WeightRange>,
+    /// Multiply-adds.
+    pub madds: u64,
+    /// Bytes read and written, each operand once.
+    pub bytes: u64,
+}
+
+/// Exact totals of a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counters {
+    /// Dispatches per inference.
+    pub dispatches: usize,
+    /// Distinct pipelines.
+    pub pipelines: usize,
+    /// Bytes moved per inference: every operand of every dispatch once.
+    pub bytes_moved: u64,
+    /// Packed weights.
+    pub weight_bytes: u64,
+    /// All slots together: the memory intermediates take.
+    pub intermediate_bytes: u64,
+    /// The least any placement could take: the largest sum of intermediates alive in one step.
+    pub live_set_bytes: u64,
+    /// Input and output buffers.
+    pub io_bytes: u64,
+    /// Multiply-adds per inference.
+    pub madds: u64,
+}
+
+/// A network lowered for one input shape.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Name of the architecture.
+    pub name: String,
+    /// Shape of the network input.
+    pub input: Shape,
+    /// Tensors; 0 is the input.
+    pub values: Vec<Value>,
+    /// Buffers; 0 is the input's.
+    pub buffers: Vec<Buffer>,
+    /// Dispatches in order.
+    pub steps: Vec<Step>,
+    /// Labels of the steps: the module that computes.
+    pub labels: Vec<String>,
+    /// Values that can be read back, by name.
+    pub outputs: Vec<(String, ValueId)>,
+    /// Totals.
+    pub counters: Counters,
+}
+
+/// What a plan is made for.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Limits to keep.
+    pub caps: Caps,
+    /// Which rows of the kernel tables are the default.
+    pub class: AdapterClass,
+}
+
+impl Target {
+    /// A GPU with WebGPU's default limits.
+    pub const fn web() -> Self {
+        Self { caps: Caps::web_default(), class: AdapterClass::Gpu }
+    }
+}
+
+impl Plan {
+    /// Lowers `graph` for `n` images of `h` x `w`. The values named in `keep` can be read back besides the
+    /// network's outputs; the passes must have been told the same names.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, operations without a kernel, limits of the target.
+    pub fn new(graph: &Graph, layout: &WeightLayout, target: &Target, [n, h, w]: [usize; 3], keep: &[String]) -> Result<Self> {
+        let shapes = graph.shapes(n, h, w)?;
+        let lowered = lower::lower(graph, layout, &shapes, target)?;
+        let mut plan = Self {
+            name: graph.name.clone(),
+            input: shapes[0],
+            values: lowered.values,
+            buffers: Vec::new(),
+            labels: lowered.steps.iter().map(|s| label(graph, s.node)).collect(),
+            steps: lowered.steps,
+            outputs: Vec::new(),
+            counters: Counters::default(),
+        };
+        plan.find_outputs(graph, keep)?;
+        memory::place(&mut plan);
+        plan.counters = plan.count(layout);
+        plan.check(&target.caps)?;
+        Ok(plan)
+    }
+
+    /// The value that holds a node's result.
+    pub fn value_of(&self, node: NodeId) -> Option<ValueId> {
+        self.values.iter().position(|v| v.kind == ValueKind::Node(node))
+    }
+
+    /// The value that can be read back under `name`.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`].
+    pub fn output(&self, name: &str) -> Result<ValueId> {
+        let found = self.outputs.iter().find(|o| o.0 == name);
+        found.map(|o| o.1).ok_or_else(|| Error::unknown("output", name, self.outputs.iter().map(|o| o.0.as_str())))
+    }
+
+    fn find_outputs(&mut self, graph: &Graph, keep: &[String]) -> Result<()> {
+        let names = graph.outputs.iter().map(|o| o.0.clone()).chain(keep.iter().cloned());
+        for name in names {
+            let node = graph.find(&name)?;
+            let value = self.value_of(node).ok_or_else(|| Error::unknown("value", &name, []))?;
+            self.outputs.push((name, value));
+        }
+        Ok(())
+    }
+
+    fn count(&self, layout: &WeightLayout) -> Counters {
+        let keys: std::collections::HashSet<_> = self.steps.iter().map(|s| &s.launch.key).collect();
+        let sum = |slot: bool| self.buffers.iter().filter(|b| (b.role == BufferRole::Slot) == slot).map(|b| b.bytes).sum();
+        Counters {
+            dispatches: self.steps.len(),
+            pipelines: keys.len(),
+            bytes_moved: self.steps.iter().map(|s| s.bytes).sum(),
+            weight_bytes: layout.bytes(),
+            intermediate_bytes: sum(true),
+            live_set_bytes: memory::live_set(self),
+            io_bytes: sum(false),
+            madds: self.steps.iter().map(|s| s.madds).sum(),
+        }
+    }
+
+    fn check(&self, caps: &Caps) -> Result<()> {
+        for buffer in &self.buffers {
+            let available = caps.max_buffer.min(caps.max_binding);
+            if buffer.bytes > available {
+                let largest = self.values.iter().filter(|v| self.buffers[v.buffer] == *buffer).max_by_key(|v| v.shape.padded_bytes());
+                let what = largest.map_or("a buffer".into(), |v| format!("{}: the tensor {} (NHWC)", self.name, v.shape));
+                return Err(Error::Limit { what, needed: buffer.bytes, available, unit: "bytes", advice: "reduce the batch or the resolution" });
+            }
+        }
+        for (step, label) in self.steps.iter().zip(&self.labels) {
+            if let Some(&groups) = step.launch.grid.iter().find(|&&g| g > caps.max_workgroups) {
+                return Err(Error::Limit {
+                    what: format!("{}: the dispatch of {label}", self.name),
+                    needed: groups.into(),
+                    available: caps.max_workgroups.into(),
+                    unit: "workgroups",
+                    advice: "reduce the batch or the resolution",
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The module that does a node's work: its first weight's, else the node's own name.
+fn label(graph: &Graph, node: NodeId) -> String {
+    let node = &graph.nodes[node];
+    match node.op.params().first() {
+        Some(&p) => {
+            let name = graph.params[p].name.as_str();
+            let module = name.rsplit_once('.').map_or(name, |(module, _)| module);
+            module.trim_end_matches(".conv_reduce").to_string()
+        }
+        None => node.name.clone(),
+    }
+}

@@ -1,0 +1,43 @@
+//! The plan as text: one line per dispatch, then the totals. Made to be compared with `diff`.
+
+use super::{Plan, Step};
+use std::fmt;
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.labels.iter().map(String::len).max().unwrap_or(0);
+        let keys = self.steps.iter().map(|s| s.launch.key.to_string().len()).max().unwrap_or(0);
+        writeln!(f, "{} {} (NHWC)", self.name, self.input)?;
+        for (i, (step, label)) in self.steps.iter().zip(&self.labels).enumerate() {
+            let [x, y, z] = step.launch.grid;
+            let grid = format!("{x}x{y}x{z}");
+            writeln!(
+                f,
+                "{i:>3} {label:width$}  {:keys$}  grid {grid:<12} {:<22} {:>12} B {:>13} MAdds",
+                step.launch.key,
+                self.operands(step),
+                step.bytes,
+                step.madds
+            )?;
+        }
+        let c = &self.counters;
+        writeln!(f, "dispatches    {}", c.dispatches)?;
+        writeln!(f, "pipelines     {}", c.pipelines)?;
+        writeln!(f, "bytes moved   {}", c.bytes_moved)?;
+        writeln!(f, "weights       {} B", c.weight_bytes)?;
+        let ratio = c.intermediate_bytes as f64 / c.live_set_bytes.max(1) as f64;
+        writeln!(f, "intermediates {} B ({ratio:.2}x the live set of {} B)", c.intermediate_bytes, c.live_set_bytes)?;
+        writeln!(f, "input, output {} B", c.io_bytes)?;
+        write!(f, "multiply-adds {}", c.madds)
+    }
+}
+
+impl Plan {
+    /// Buffers a step touches, for instance `b2,b5 -> b3`.
+    pub fn operands(&self, step: &Step) -> String {
+        let list = |values: &[(crate::kernels::Role, usize)]| {
+            values.iter().map(|v| format!("b{}", self.values[v.1].buffer)).collect::<Vec<_>>().join(",")
+        };
+        format!("{} -> {}", list(&step.reads), list(&step.writes))
+    }
+}

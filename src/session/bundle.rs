@@ -1,0 +1,121 @@
+//! A model with everything that comes with it: architecture, weights, preprocessing, labels.
+
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::vision::Labels;
+use crate::weights::{Checkpoint, Naming, Scheme, Synthetic, Weights};
+use crate::zoo::{self, Model, Options, Preprocess};
+
+/// A model ready to be put on a device. Cheap to clone where the weights are a mapped file.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    /// The architecture.
+    pub model: Model,
+    /// Its graph, for the checkpoint's class count and input channels.
+    pub graph: Graph,
+    /// Its weights.
+    pub weights: Weights,
+    /// What it expects of an image.
+    pub preprocess: Preprocess,
+    /// Names of its classes.
+    pub labels: Labels,
+}
+
+impl Bundle {
+    /// EfficientNet-Lite0 with its published ImageNet weights (f16), compiled into the program.
+    ///
+    /// # Errors
+    /// None in a sound build.
+    #[cfg(feature = "embedded")]
+    pub fn embedded() -> Result<Self> {
+        const WEIGHTS: &[u8] = include_bytes!("../../assets/efficientnet_lite0.safetensors");
+        Self::new(zoo::find("tf_efficientnet_lite0")?, Checkpoint::from_bytes("the embedded weights", WEIGHTS)?)
+    }
+
+    /// `model` with the weights of `checkpoint`. Naming scheme, class count and input channels are the checkpoint's.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] listing every tensor at fault, and the registered model it looks like where there is one.
+    pub fn new(model: Model, checkpoint: Checkpoint) -> Result<Self> {
+        let naming = Naming::of(&checkpoint)?;
+        let options = options(&model, &checkpoint, &naming);
+        let graph = model.build(&options)?;
+        let checkpoint = std::sync::Arc::new(checkpoint);
+        let weights = Weights::new(&graph, std::sync::Arc::clone(&checkpoint), &naming);
+        let weights = weights.map_err(|error| match error {
+            Error::Mismatch { path, arch, problems, .. } => {
+                let looks_like = candidates(&checkpoint).into_iter().map(|m| m.name).find(|name| *name != arch);
+                Error::Mismatch { path, arch, problems, looks_like }
+            }
+            other => other,
+        })?;
+        Ok(Self { preprocess: model.preprocess.clone(), labels: Labels::for_classes(options.num_classes), model, graph, weights })
+    }
+
+    /// `model` with synthetic weights under its own names (see [`Synthetic`]).
+    ///
+    /// # Errors
+    /// [`Error::Architecture`].
+    pub fn synthetic(model: Model, options: &Options, recipe: &Synthetic) -> Result<Self> {
+        let graph = model.build(options)?;
+        let weights = Weights::synthetic(&graph, recipe)?;
+        Ok(Self { preprocess: model.preprocess.clone(), labels: Labels::for_classes(options.num_classes), model, graph, weights })
+    }
+
+    /// A checkpoint alone: the architecture is the one its metadata names (`arch`), else the one its tensors fit.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] when no registered model, or more than one, fits.
+    pub fn from_checkpoint(checkpoint: Checkpoint) -> Result<Self> {
+        if let Some(arch) = checkpoint.metadata().get("arch") {
+            return Self::new(zoo::find(arch)?, checkpoint);
+        }
+        let mut fitting = candidates(&checkpoint);
+        let problem = match fitting.len() {
+            1 => return Self::new(fitting.remove(0), checkpoint),
+            0 => "its tensors fit no registered model: name one with --model NAME --weights FILE to see what differs".to_string(),
+            _ => {
+                let names: Vec<_> = fitting.iter().map(|m| m.name.as_str()).collect();
+                format!("its tensors fit {}, which differ in padding and epsilon: say which with --model NAME --weights FILE", names.join(" and "))
+            }
+        };
+        Err(Error::Checkpoint { path: checkpoint.path().into(), problem })
+    }
+
+    /// Shape of a batch of `n` images at the model's preprocessing size: `[n, h, w]`.
+    pub fn native(&self, n: usize) -> [usize; 3] {
+        let [h, w] = self.preprocess.size;
+        [n, h, w]
+    }
+
+    /// Outputs of the classifier.
+    pub fn num_classes(&self) -> usize {
+        let logits = self.graph.outputs.first().map(|o| &self.graph.nodes[o.1].op);
+        match logits {
+            Some(crate::graph::Op::Conv2d(conv)) => conv.out,
+            _ => 0,
+        }
+    }
+}
+
+fn options(model: &Model, checkpoint: &Checkpoint, naming: &Naming) -> Options {
+    let defaults = Options::default();
+    Options {
+        in_channels: naming.in_channels(checkpoint).unwrap_or(defaults.in_channels),
+        num_classes: naming.num_classes(checkpoint).unwrap_or(defaults.num_classes),
+        bn_eps: model.torchvision_bn_eps.filter(|_| naming.scheme == Scheme::Torchvision),
+    }
+}
+
+/// The registered models whose tensors are exactly the checkpoint's. Where only padding and epsilon differ, the naming
+/// decides as far as it can: EfficientNet-PyTorch's names belong to ported TensorFlow weights, torchvision's never do.
+fn candidates(checkpoint: &Checkpoint) -> Vec<Model> {
+    let Ok(naming) = Naming::of(checkpoint) else { return Vec::new() };
+    let origin = |m: &Model| match naming.scheme {
+        Scheme::Timm => true,
+        Scheme::Torchvision => !m.name.starts_with("tf_"),
+        Scheme::EfficientNetPytorch => m.name.starts_with("tf_"),
+    };
+    let fits = |m: &Model| m.build(&options(m, checkpoint, &naming)).is_ok_and(|g| Weights::fit(&g, checkpoint) == 0);
+    zoo::models().into_iter().filter(|m| origin(m) && fits(m)).collect()
+}

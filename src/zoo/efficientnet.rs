@@ -1,0 +1,316 @@
+//! EfficientNet (Tan and Le 2019, arXiv:1905.11946) and EfficientNet-Lite: the tables, the scaling and the wiring.
+
+use super::blocks::inverted_residual;
+use super::facts::{Interpolation, Preprocess};
+use super::{Model, Options, Published, Wiring};
+use crate::error::{Error, Result};
+use crate::graph::{Activation, Builder, ConvArgs, Graph};
+use crate::tensor::Padding;
+use serde::{Deserialize, Serialize};
+
+/// One stage of the paper's table 1: `repeats` inverted residual blocks, the first of which changes
+/// channels and resolution.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockArgs {
+    /// Edge of the depthwise window.
+    pub kernel: usize,
+    /// Blocks in the stage, before depth scaling.
+    pub repeats: usize,
+    /// Input channels, before width scaling; the first stage's are the stem's.
+    #[serde(rename = "in")]
+    pub input: usize,
+    /// Output channels, before width scaling.
+    pub out: usize,
+    /// Expansion ratio; 1 leaves the expansion out.
+    pub expand: usize,
+    /// Add the block's input where the shapes allow it.
+    #[serde(default = "yes")]
+    pub skip: bool,
+    /// Stride of the first block.
+    pub stride: usize,
+    /// Squeeze-and-excitation width as a share of the block's input channels; absent for none.
+    #[serde(default)]
+    pub se: Option<f64>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+const fn stage(repeats: usize, kernel: usize, stride: usize, expand: usize, input: usize, out: usize) -> BlockArgs {
+    BlockArgs { kernel, repeats, input, out, expand, skip: true, stride, se: Some(0.25) }
+}
+
+/// EfficientNet-B0's stages (table 1 of the paper).
+pub const B0_STAGES: [BlockArgs; 7] = [
+    stage(1, 3, 1, 1, 32, 16),
+    stage(2, 3, 2, 6, 16, 24),
+    stage(2, 5, 2, 6, 24, 40),
+    stage(3, 3, 2, 6, 40, 80),
+    stage(3, 5, 1, 6, 80, 112),
+    stage(4, 5, 2, 6, 112, 192),
+    stage(1, 3, 1, 6, 192, 320),
+];
+
+/// Multipliers that turn a table of stages into a network.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scaling {
+    /// Channels are multiplied by this and rounded ([`round_channels`]).
+    pub width: f64,
+    /// Repeats are multiplied by this and rounded up.
+    pub depth: f64,
+    /// Edge of the square input in pixels.
+    pub resolution: usize,
+}
+
+impl Scaling {
+    /// Multipliers given one by one.
+    pub const fn new(width: f64, depth: f64, resolution: usize) -> Self {
+        Self { width, depth, resolution }
+    }
+
+    /// Compound scaling (equation 3 of the paper): depth `1.2^phi`, width `1.1^phi`, resolution
+    /// `224 * 1.15^phi` rounded to the nearest multiple of 8, which the five stride-2 layers divide well.
+    ///
+    /// The published B1 to B7 use rounded multipliers of their own: see the registry.
+    pub fn compound(phi: f64) -> Self {
+        const ALPHA: f64 = 1.2;
+        const BETA: f64 = 1.1;
+        const GAMMA: f64 = 1.15;
+        let resolution = (224.0 * GAMMA.powf(phi) / 8.0).round() * 8.0;
+        Self { width: BETA.powf(phi), depth: ALPHA.powf(phi), resolution: resolution.max(8.0) as usize }
+    }
+}
+
+/// Channels times `width`, to the nearest multiple of 8, never below 90 % of the product
+/// (the reference implementation's `round_filters`).
+pub fn round_channels(channels: usize, width: f64) -> usize {
+    let exact = channels as f64 * width;
+    let rounded = (((exact + 4.0) as usize) / 8 * 8).max(8);
+    if (rounded as f64) < 0.9 * exact { rounded + 8 } else { rounded }
+}
+
+/// Repeats times `depth`, rounded up.
+pub fn round_repeats(repeats: usize, depth: f64) -> usize {
+    (repeats as f64 * depth).ceil() as usize
+}
+
+/// A network of the EfficientNet family: stages, scaling and what else the variants differ in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EfficientNet {
+    /// Stages before scaling.
+    pub stages: Vec<BlockArgs>,
+    /// Multipliers.
+    pub scaling: Scaling,
+    /// Channels of the last 1x1 convolution, before width scaling.
+    #[serde(default = "head")]
+    pub head: usize,
+    /// Lite: stem, head and the depth of the first and last stage are not scaled.
+    #[serde(default)]
+    pub fixed_ends: bool,
+    /// Nonlinearity of every block.
+    #[serde(default = "swish")]
+    pub activation: Activation,
+    /// Padding of every convolution.
+    #[serde(default = "symmetric")]
+    pub padding: Padding,
+    /// Epsilon of every batch norm.
+    #[serde(default = "eps")]
+    pub bn_eps: f64,
+}
+
+fn head() -> usize {
+    1280
+}
+
+fn swish() -> Activation {
+    Activation::Swish
+}
+
+fn symmetric() -> Padding {
+    Padding::Symmetric
+}
+
+fn eps() -> f64 {
+    1e-5
+}
+
+impl EfficientNet {
+    /// EfficientNet-B0's stages under a scaling of one's own.
+    pub fn scaled(scaling: Scaling) -> Self {
+        Self {
+            stages: B0_STAGES.to_vec(),
+            scaling,
+            head: head(),
+            fixed_ends: false,
+            activation: swish(),
+            padding: symmetric(),
+            bn_eps: eps(),
+        }
+    }
+
+    /// EfficientNet-Lite: no squeeze-and-excitation, ReLU6, unscaled stem and head.
+    pub fn lite(scaling: Scaling) -> Self {
+        let stages = B0_STAGES.iter().map(|s| BlockArgs { se: None, ..*s }).collect();
+        Self { stages, fixed_ends: true, activation: Activation::Relu6, ..Self::scaled(scaling) }
+    }
+
+    /// TensorFlow's form: SAME padding and batch-norm epsilon 1e-3.
+    pub fn tensorflow(self) -> Self {
+        Self { padding: Padding::Same, bn_eps: 1e-3, ..self }
+    }
+
+    /// The graph, with timm's names.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`] naming stage and block when the table is inconsistent.
+    pub fn build(&self, name: &str, options: &Options) -> Result<Graph> {
+        self.check(name)?;
+        let Scaling { width, depth, .. } = self.scaling;
+        let mut b = Builder::new(name, options.in_channels, self.padding, options.bn_eps.unwrap_or(self.bn_eps));
+        let stem = if self.fixed_ends { self.stages[0].input } else { round_channels(self.stages[0].input, width) };
+        let x = b.conv("conv_stem", b.input(), ConvArgs::dense(stem, 3, 2))?;
+        let mut x = b.bn_act("bn1", x, self.activation)?;
+        for (s, stage) in self.stages.iter().enumerate() {
+            let unscaled = self.fixed_ends && (s == 0 || s + 1 == self.stages.len());
+            let repeats = if unscaled { stage.repeats } else { round_repeats(stage.repeats, depth) };
+            x = b.scope(&format!("blocks.{s}"), |b| {
+                for r in 0..repeats {
+                    let stride = if r == 0 { stage.stride } else { 1 };
+                    let args = BlockArgs { out: round_channels(stage.out, width), stride, ..*stage };
+                    x = b.scope(&r.to_string(), |b| inverted_residual(b, x, &args, self.activation))?;
+                }
+                Ok(x)
+            })?;
+        }
+        let head = if self.fixed_ends { self.head } else { round_channels(self.head, width) };
+        let x = b.conv("conv_head", x, ConvArgs::pointwise(head))?;
+        let x = b.bn_act("bn2", x, self.activation)?;
+        let pooled = b.global_pool("global_pool", x)?;
+        let logits = b.linear("classifier", pooled, options.num_classes)?;
+        b.output("logits", logits);
+        b.output("embedding", pooled);
+        b.finish()
+    }
+
+    fn check(&self, name: &str) -> Result<()> {
+        let fail = |place: String, problem: String| Err(Error::Architecture { arch: name.into(), place, problem });
+        let Scaling { width, depth, resolution } = self.scaling;
+        if !(width > 0.0 && width.is_finite() && depth > 0.0 && depth.is_finite() && resolution > 0) {
+            return fail("scaling".into(), format!("width {width}, depth {depth} and resolution {resolution} must be positive"));
+        }
+        if self.stages.is_empty() || self.head == 0 || !(self.bn_eps > 0.0 && self.bn_eps.is_finite()) {
+            return fail("head".into(), "needs at least one stage, head channels and a positive bn_eps".into());
+        }
+        let mut before: Option<usize> = None;
+        for (s, stage) in self.stages.iter().enumerate() {
+            let place = format!("stage {s}");
+            if [stage.kernel, stage.repeats, stage.input, stage.out, stage.expand, stage.stride].contains(&0) {
+                return fail(place, "kernel, repeats, in, out, expand and stride must be positive".into());
+            }
+            if stage.kernel.is_multiple_of(2) {
+                return fail(place, format!("kernel {} must be odd", stage.kernel));
+            }
+            if let Some(out) = before.filter(|&out| out != stage.input) {
+                return fail(place, format!("in = {} but the stage before has out = {out}", stage.input));
+            }
+            if stage.se.is_some_and(|r| !(r > 0.0 && r <= 1.0)) {
+                return fail(place, "se must be over 0 and at most 1, or absent".into());
+            }
+            before = Some(stage.out);
+        }
+        Ok(())
+    }
+}
+
+/// Name, scaling, crop, published parameters and multiply-adds (millions), top-1 (%) of the paper's table 2.
+type Row = (&'static str, Scaling, f64, Option<(f64, f64, f64)>);
+
+const SCALED: [Row; 9] = [
+    ("b0", Scaling::new(1.0, 1.0, 224), 0.875, Some((5.3, 390.0, 77.1))),
+    ("b1", Scaling::new(1.0, 1.1, 240), 0.882, Some((7.8, 700.0, 79.1))),
+    ("b2", Scaling::new(1.1, 1.2, 260), 0.890, Some((9.2, 1000.0, 80.1))),
+    ("b3", Scaling::new(1.2, 1.4, 300), 0.904, Some((12.0, 1800.0, 81.6))),
+    ("b4", Scaling::new(1.4, 1.8, 380), 0.922, Some((19.0, 4200.0, 82.9))),
+    ("b5", Scaling::new(1.6, 2.2, 456), 0.934, Some((30.0, 9900.0, 83.6))),
+    ("b6", Scaling::new(1.8, 2.6, 528), 0.942, Some((43.0, 19000.0, 84.0))),
+    ("b7", Scaling::new(2.0, 3.1, 600), 0.949, Some((66.0, 37000.0, 84.3))),
+    ("b8", Scaling::new(2.2, 3.6, 672), 0.954, None),
+];
+
+const LITE: [Row; 5] = [
+    ("lite0", Scaling::new(1.0, 1.0, 224), 0.875, Some((4.7, 407.0, 75.1))),
+    ("lite1", Scaling::new(1.0, 1.1, 240), 0.882, Some((5.4, 631.0, 76.7))),
+    ("lite2", Scaling::new(1.1, 1.2, 260), 0.890, Some((6.1, 899.0, 77.6))),
+    ("lite3", Scaling::new(1.2, 1.4, 280), 0.897, Some((8.2, 1440.0, 79.8))),
+    ("lite4", Scaling::new(1.4, 1.8, 300), 0.904, Some((13.0, 2640.0, 81.5))),
+];
+
+const PAPER: &str = "Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, 2019, arXiv:1905.11946";
+const LITE_POST: &str = "Liu, Higher accuracy on vision models with EfficientNet-Lite, TensorFlow blog, 2020";
+
+/// Every registered EfficientNet: `efficientnet_b0`-`b8`, `efficientnet_lite0`-`4` and their `tf_` forms.
+pub fn models() -> Vec<Model> {
+    let mut models = Vec::new();
+    for tf in [false, true] {
+        for (rows, lite) in [(&SCALED[..], false), (&LITE[..], true)] {
+            models.extend(rows.iter().map(|row| model(row, lite, tf)));
+        }
+    }
+    models
+}
+
+fn model(&(suffix, scaling, crop_pct, published): &Row, lite: bool, tf: bool) -> Model {
+    let arch = if lite { EfficientNet::lite(scaling) } else { EfficientNet::scaled(scaling) };
+    let arch = if tf { arch.tensorflow() } else { arch };
+    // timm's facts: the Lite weights of the original release expect [-1, 1]; its two large ones are bilinear.
+    let bilinear = tf && matches!(suffix, "lite3" | "lite4");
+    let interpolation = if bilinear { Interpolation::Bilinear } else { Interpolation::Bicubic };
+    let base = if lite && tf { Preprocess::HALF } else { Preprocess::IMAGENET };
+    Model {
+        name: format!("{}efficientnet_{suffix}", if tf { "tf_" } else { "" }),
+        aliases: if tf { Vec::new() } else { vec![format!("efficientnet-{suffix}"), suffix.to_string()] },
+        family: if lite { "EfficientNet-Lite" } else { "EfficientNet" },
+        resolution: scaling.resolution,
+        preprocess: base.at(scaling.resolution, crop_pct).with(interpolation),
+        published: published.map(|(params, madds, top1)| Published { params, madds, top1 }),
+        cite: if lite { LITE_POST } else { PAPER },
+        // torchvision builds its B5, B6 and B7 with the epsilon of the TensorFlow weights.
+        torchvision_bn_eps: (matches!(suffix, "b5" | "b6" | "b7") && !tf).then_some(1e-3),
+        wiring: Wiring::EfficientNet(arch),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_round_to_eight_and_never_below_ninety_percent() {
+        assert_eq!(round_channels(32, 1.0), 32);
+        assert_eq!(round_channels(16, 1.1), 16);
+        assert_eq!(round_channels(40, 1.1), 48);
+        assert_eq!(round_channels(10, 1.0), 16); // 8 is below 90 % of 10
+        assert_eq!(round_channels(1, 1.0), 8);
+        assert_eq!(round_channels(320, 2.2), 704);
+    }
+
+    #[test]
+    fn compound_scaling_follows_the_paper() {
+        let s = Scaling::compound(1.0);
+        assert!((s.width - 1.1).abs() < 1e-12 && (s.depth - 1.2).abs() < 1e-12);
+        assert_eq!(s.resolution, 256);
+        assert_eq!(Scaling::compound(0.0), Scaling::new(1.0, 1.0, 224));
+    }
+
+    #[test]
+    fn an_inconsistent_table_names_the_stage() {
+        let mut arch = EfficientNet::scaled(Scaling::new(1.0, 1.0, 224));
+        arch.stages[3].input = 41;
+        let error = arch.build("x", &Options::default()).unwrap_err().to_string();
+        assert!(error.contains("stage 3") && error.contains("out = 40"), "{error}");
+    }
+}

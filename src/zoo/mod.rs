@@ -1,0 +1,133 @@
+//! The model zoo: one file per family with its tables and wiring, and the registry of names.
+
+mod blocks;
+pub mod efficientnet;
+mod facts;
+#[cfg(feature = "cli")]
+mod file;
+
+pub use blocks::inverted_residual;
+pub use facts::{CropMode, Interpolation, Preprocess};
+#[cfg(feature = "cli")]
+pub use file::from_file;
+
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use serde::Serialize;
+
+/// The families, each a function that lists its models. A new family is one line here.
+pub const ALL: &[fn() -> Vec<Model>] = &[efficientnet::models];
+
+/// What a checkpoint may change in a model: read from its tensors.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options {
+    /// Channels of the input image.
+    pub in_channels: usize,
+    /// Outputs of the classifier.
+    pub num_classes: usize,
+    /// Batch-norm epsilon where the checkpoint's origin implies another than the model's.
+    pub bn_eps: Option<f64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { in_channels: 3, num_classes: 1000, bn_eps: None }
+    }
+}
+
+/// Figures as published.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Published {
+    /// Parameters in millions.
+    pub params: f64,
+    /// Multiply-adds in millions at the model's resolution.
+    pub madds: f64,
+    /// ImageNet top-1 in percent.
+    pub top1: f64,
+}
+
+/// How a model's tables become a graph: one arm per family.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wiring {
+    /// MBConv stages.
+    EfficientNet(efficientnet::EfficientNet),
+}
+
+/// A registered model, or one from an architecture file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// Its name, timm's where timm has the model.
+    pub name: String,
+    /// Further names it is found by.
+    pub aliases: Vec<String>,
+    /// Name of the family.
+    pub family: &'static str,
+    /// Native edge of the square input.
+    pub resolution: usize,
+    /// What its published weights expect of an image.
+    pub preprocess: Preprocess,
+    /// Published figures, where there are any.
+    pub published: Option<Published>,
+    /// Where it was published.
+    pub cite: &'static str,
+    /// Batch-norm epsilon of torchvision's version where that differs.
+    pub torchvision_bn_eps: Option<f64>,
+    /// Tables and wiring.
+    pub wiring: Wiring,
+}
+
+impl Model {
+    /// The graph for the given class count and input channels.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`] when the tables are inconsistent.
+    pub fn build(&self, options: &Options) -> Result<Graph> {
+        match &self.wiring {
+            Wiring::EfficientNet(arch) => arch.build(&self.name, options),
+        }
+    }
+
+    /// A model of one's own.
+    pub fn custom(name: &str, arch: efficientnet::EfficientNet) -> Self {
+        let resolution = arch.scaling.resolution;
+        Self {
+            name: name.into(),
+            aliases: Vec::new(),
+            family: "custom",
+            resolution,
+            preprocess: Preprocess::IMAGENET.at(resolution, 0.875),
+            published: None,
+            cite: "",
+            torchvision_bn_eps: None,
+            wiring: Wiring::EfficientNet(arch),
+        }
+    }
+}
+
+/// Every registered model.
+pub fn models() -> Vec<Model> {
+    ALL.iter().flat_map(|family| family()).collect()
+}
+
+/// The model of that name or alias. Case does not matter, nor does `-` for `_`; a timm tag behind a dot is dropped.
+///
+/// # Errors
+/// [`Error::Unknown`] with the nearest names.
+pub fn find(name: &str) -> Result<Model> {
+    let normal = |n: &str| n.to_lowercase().replace('-', "_");
+    let wanted = normal(name.split('.').next().unwrap_or(name));
+    let mut models = models();
+    let at = models.iter().position(|m| m.name == wanted || m.aliases.iter().any(|a| normal(a) == wanted));
+    match at {
+        Some(at) => Ok(models.swap_remove(at)),
+        None => Err(Error::unknown("model", name, models.iter().map(|m| m.name.as_str()))),
+    }
+}
+
+/// The graph of a registered model: [`find`], then [`Model::build`].
+///
+/// # Errors
+/// As those.
+pub fn build(name: &str, options: &Options) -> Result<Graph> {
+    find(name)?.build(options)
+}

@@ -1,0 +1,4 @@
+//! Integration tests: the crate from outside, on the files of `assets/`, `tests/goldens/` and `tests/fixtures/`.
+
+mod preprocess;
+mod vision;
