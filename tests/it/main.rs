@@ -1,4 +1,5 @@
 //! Integration tests: the crate from outside, on the files of `assets/`, `tests/goldens/` and `tests/fixtures/`.
 
+mod cpu_goldens;
 mod preprocess;
 mod vision;
