@@ -216,4 +216,6 @@ fn widen(values: &[f32]) -> Vec<f64> {
 }
 
 #[cfg(test)]
-mod tests;
+mod network_tests;
+#[cfg(test)]
+mod op_tests;

@@ -1,4 +1,4 @@
-//! Each operation against a loop as the textbook writes it, and a whole network against PyTorch.
+//! Whole networks, built by hand, against PyTorch: logits and every tap.
 
 use super::*;
 use crate::graph::{Activation, Builder, ConvArgs, Value};
