@@ -90,6 +90,7 @@ impl Lowering<'_> {
                     act: conv.act,
                     gate: conv.gate,
                     residual: conv.residual,
+                    vector: self.graph.params[conv.weight].shape.len() == 2,
                 };
                 pointwise::launch(&args, class)?
             }
