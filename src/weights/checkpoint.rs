@@ -83,7 +83,7 @@ impl Checkpoint {
         let path = path.into();
         let mut entries = Vec::new();
         for (name, shape, values) in tensors {
-            if shape.iter().product::<usize>() != values.len() {
+            if count(&shape) != Some(values.len()) {
                 let problem = format!("{name} {shape:?} is given {} values", values.len());
                 return Err(Error::Checkpoint { path, problem });
             }
@@ -210,6 +210,11 @@ impl Bytes {
     }
 }
 
+/// Number of values of a shape, `None` when it is beyond any memory.
+pub(super) fn count(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |product, &d| product.checked_mul(d))
+}
+
 fn convert<const N: usize, T>(bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Vec<T> {
     bytes.as_chunks().0.iter().map(|&b| value(b)).collect()
 }
@@ -331,6 +336,25 @@ mod tests {
         let mut longer = whole;
         longer.push(0);
         assert!(problem(longer).contains("1 bytes follow the last tensor"));
+    }
+
+    #[test]
+    fn no_changed_byte_of_a_header_is_a_panic() {
+        let whole = file();
+        let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+        for at in 0..header {
+            for value in *b"\0\x01\xff0919{}[]\",:-" {
+                let mut bytes = whole.clone();
+                bytes[at] = value;
+                if let Ok(c) = Checkpoint::from_bytes("changed", bytes) {
+                    for name in c.names() {
+                        let count = count(c.shape(name).unwrap()).unwrap();
+                        assert!(c.read_f32(name).is_ok_and(|v| v.len() == count) || c.dtype(name).unwrap().contains(['I', 'U', 'C']));
+                        let _ = c.read_f64(name);
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -146,12 +146,12 @@ cases! {
     efficientnet_b1
     efficientnet_b2
     efficientnet_b3
-    #[ignore = "10 seconds"] efficientnet_b4
-    #[ignore = "20 seconds"] efficientnet_b5
+    efficientnet_b4
+    #[ignore = "10 seconds"] efficientnet_b5
     efficientnet_b5_128
-    #[ignore = "40 seconds"] efficientnet_b6
+    #[ignore = "20 seconds"] efficientnet_b6
     efficientnet_b6_128
-    #[ignore = "a minute"] efficientnet_b7
+    #[ignore = "half a minute"] efficientnet_b7
     efficientnet_b7_128
     tf_efficientnet_b0
     tf_efficientnet_b3
@@ -159,6 +159,6 @@ cases! {
     tf_efficientnet_lite1
     tf_efficientnet_lite2
     tf_efficientnet_lite3
-    #[ignore = "10 seconds"] tf_efficientnet_lite4
+    tf_efficientnet_lite4
     tv_efficientnet_b0
 }
