@@ -4,7 +4,7 @@ use super::{Gpu, checked};
 use crate::error::{Error, Result};
 use crate::kernels::{self, KernelKey, Role};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 /// A pipeline and the layout its bind groups follow.
 #[derive(Clone)]
@@ -60,7 +60,7 @@ impl Gpu {
         let label = key.to_string();
         let unknown = || Error::Gpu { doing: format!("compiling {label}"), message: "no such kernel".into() };
         let source = kernels::source(key.shader).ok_or_else(unknown)?;
-        let bindings = kernels::bindings(key.shader).ok_or_else(unknown)?;
+        let bindings = kernels::family(key.shader).ok_or_else(unknown)?.bindings;
         checked(self, &format!("compiling {label}"), || {
             let descriptor = wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(source) };
             // SAFETY: every index a kernel forms is in range for the launch its family computes from the same

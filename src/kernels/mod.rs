@@ -8,7 +8,16 @@
 //! - `@group(0)`, bindings by [`Role`]; shapes come in a uniform (`struct Params`), so neither batch nor
 //!   resolution recompiles anything; kernel size, stride, activation, flags and tile sizes are `override`s.
 
+use crate::error::{Error, Result};
 use std::borrow::Cow;
+
+pub mod conv;
+pub mod depthwise;
+pub mod elementwise;
+pub mod global_pool;
+pub mod head_pool;
+pub mod pointwise;
+pub mod squeeze_excite;
 
 /// What a binding carries. The discriminant is its `@binding` number in every shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,8 +91,151 @@ pub enum AdapterClass {
     Software,
 }
 
+/// A kernel family: one shader and what it binds.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// Name of the family: `shaders/<name>.wgsl`, [`KernelKey::shader`].
+    pub name: &'static str,
+    /// What the shader binds; [`Role`]'s discriminants are the binding numbers.
+    pub bindings: &'static [Role],
+    /// The WGSL pieces in order.
+    parts: &'static [&'static str],
+    /// Bytes of workgroup memory of a key.
+    workgroup_bytes: fn(&KernelKey) -> u32,
+}
+
+const PRELUDE: &str = include_str!("../../shaders/common/prelude_f32.wgsl");
+const ACTIVATION: &str = include_str!("../../shaders/common/activation.wgsl");
+const TILE: &str = include_str!("../../shaders/common/tile.wgsl");
+
+/// Every family.
+pub const FAMILIES: &[Family] = &[
+    Family {
+        name: pointwise::NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
+        parts: &[PRELUDE, ACTIVATION, TILE, include_str!("../../shaders/pointwise.wgsl")],
+        workgroup_bytes: pointwise::workgroup_bytes,
+    },
+    Family {
+        name: depthwise::NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::Squeeze],
+        parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/depthwise.wgsl")],
+        workgroup_bytes: |_| 0,
+    },
+    Family {
+        name: conv::NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual],
+        parts: &[PRELUDE, ACTIVATION, TILE, include_str!("../../shaders/conv.wgsl")],
+        workgroup_bytes: |_| 0,
+    },
+    Family {
+        name: squeeze_excite::NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
+        parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/squeeze_excite.wgsl")],
+        workgroup_bytes: squeeze_excite::workgroup_bytes,
+    },
+    Family {
+        name: head_pool::NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
+        parts: &[PRELUDE, ACTIVATION, TILE, include_str!("../../shaders/head_pool.wgsl")],
+        workgroup_bytes: head_pool::workgroup_bytes,
+    },
+    Family {
+        name: global_pool::NAME,
+        bindings: &[Role::Params, Role::Input, Role::Output],
+        parts: &[PRELUDE, include_str!("../../shaders/global_pool.wgsl")],
+        workgroup_bytes: global_pool::workgroup_bytes,
+    },
+    Family {
+        name: elementwise::NAME,
+        bindings: &[Role::Params, Role::Input, Role::Output, Role::Gate, Role::Residual],
+        parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/elementwise.wgsl")],
+        workgroup_bytes: |_| 0,
+    },
+];
+
+/// The family of that name.
+pub fn family(name: &str) -> Option<&'static Family> {
+    FAMILIES.iter().find(|f| f.name == name)
+}
+
 /// The complete WGSL text of a shader: the preludes it needs in front of `shaders/<shader>.wgsl`.
 pub fn source(shader: &str) -> Option<Cow<'static, str>> {
-    let _ = shader;
-    None
+    family(shader).map(|f| Cow::Owned(f.parts.join("\n")))
 }
+
+impl KernelKey {
+    /// The value of a constant, `default` where the key does not set it.
+    pub fn constant(&self, name: &str, default: u32) -> u32 {
+        self.consts.iter().find(|c| c.0 == name).map_or(default, |c| c.1)
+    }
+
+    /// Invocations of a workgroup in x, y, z.
+    pub fn workgroup(&self) -> [u32; 3] {
+        [self.constant("WG_X", 1), self.constant("WG_Y", 1) * self.constant("PARTS", 1), 1]
+    }
+
+    /// Bytes of workgroup memory.
+    pub fn workgroup_bytes(&self) -> u32 {
+        family(self.shader).map_or(0, |f| (f.workgroup_bytes)(self))
+    }
+}
+
+/// The most workgroups WebGPU allows in each dimension of a dispatch.
+pub const MAX_GROUPS: u64 = 65_535;
+
+/// Checks a grid against [`MAX_GROUPS`].
+fn grid(what: &str, groups: [usize; 3]) -> Result<[u32; 3]> {
+    for needed in groups {
+        if needed as u64 > MAX_GROUPS {
+            return Err(Error::Limit {
+                what: format!("dispatch of {what}"),
+                needed: needed as u64,
+                available: MAX_GROUPS,
+                unit: "workgroups in one dimension",
+                advice: "reduce the batch or the resolution",
+            });
+        }
+    }
+    Ok(groups.map(|g| g as u32))
+}
+
+/// Shader indices are u32: fails where a tensor of `quads` vectors cannot be indexed.
+fn indexable(what: &str, quads: u64) -> Result<()> {
+    if quads > u64::from(u32::MAX) {
+        return Err(Error::Limit {
+            what: format!("tensor of {what}"),
+            needed: quads * 16,
+            available: u64::from(u32::MAX) * 16,
+            unit: "bytes",
+            advice: "reduce the batch or the resolution",
+        });
+    }
+    Ok(())
+}
+
+/// Writes `bias` at the start of `out`; the rest of its `c4` quads is zero.
+fn pack_bias(bias: &[f32], c4: usize, out: &mut [f32]) {
+    out[..c4 * 4].fill(0.0);
+    out[..bias.len()].copy_from_slice(bias);
+}
+
+/// Writes 4 x 4 blocks for a product with `taps` positions: `out[((tap * in4 + k4) * out4 + n4) * 16 + kk * 4 + j]`
+/// is the weight from input `k4 * 4 + kk` to output `n4 * 4 + j`, which `weight` holds at `[output][input][tap]`.
+fn pack_blocks(weight: &[f32], taps: usize, inputs: usize, outputs: usize, out: &mut [f32]) {
+    assert_eq!(weight.len(), taps * inputs * outputs, "weights of {outputs} x {inputs} x {taps}");
+    let (in4, out4) = (inputs.div_ceil(4), outputs.div_ceil(4));
+    assert_eq!(out.len(), taps * in4 * out4 * 16, "packed weights of {outputs} x {inputs} x {taps}");
+    out.fill(0.0);
+    for n in 0..outputs {
+        for k in 0..inputs {
+            for tap in 0..taps {
+                let block = (tap * in4 + k / 4) * out4 + n / 4;
+                out[block * 16 + k % 4 * 4 + n % 4] = weight[(n * inputs + k) * taps + tap];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

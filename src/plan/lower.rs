@@ -61,7 +61,7 @@ impl Lowering<'_> {
             Op::Conv2d(conv) => self.conv(id, &conv),
             Op::SqueezeExcite(se) => self.squeeze_excite(id, &se),
             Op::GlobalAvgPool => {
-                let launch = global_pool::launch(&global_pool::Args { n: x.n, pixels: x.pixels(), channels: x.c }, class)?;
+                let launch = global_pool::launch(&global_pool::Args { n: x.n, pixels: x.pixels(), c: x.c }, class)?;
                 self.push(id, launch, self.inputs(id), ValueKind::Node(id), y)
             }
             Op::Activation(act) => self.elementwise(id, act),
@@ -95,12 +95,19 @@ impl Lowering<'_> {
             }
             ConvKind::Depthwise => return self.depthwise(id, conv, x, y),
             ConvKind::Dense => {
+                let [pad_top, pad_left] = pads(conv, x);
                 let args = conv::Args {
-                    x,
-                    y,
+                    n: x.n,
+                    h: x.h,
+                    w: x.w,
+                    out_h: y.h,
+                    out_w: y.w,
+                    pad_top,
+                    pad_left,
+                    c_in: x.c,
+                    c_out: y.c,
                     kernel: conv.kernel,
                     stride: conv.stride,
-                    pad: pads(conv, x),
                     act: conv.act,
                     residual: conv.residual,
                 };
@@ -111,12 +118,18 @@ impl Lowering<'_> {
     }
 
     fn depthwise(&mut self, id: NodeId, conv: &Conv2d, x: Shape, y: Shape) -> Result<()> {
+        let [pad_top, pad_left] = pads(conv, x);
         let args = depthwise::Args {
-            x,
-            y,
+            n: x.n,
+            h: x.h,
+            w: x.w,
+            out_h: y.h,
+            out_w: y.w,
+            pad_top,
+            pad_left,
+            c: x.c,
             kernel: conv.kernel,
             stride: conv.stride,
-            pad: pads(conv, x),
             act: conv.act,
             residual: conv.residual,
             squeeze: self.squeezed[id],
@@ -125,8 +138,8 @@ impl Lowering<'_> {
         self.push(id, launch, self.conv_reads(id, conv), ValueKind::Node(id), y)?;
         if self.squeezed[id] {
             let step = self.steps.len() - 1;
-            let shape = Shape::new(y.n, tiles.count[0], tiles.count[1], y.c);
-            let sums = self.add_value(ValueKind::Squeeze { node: id, tile: tiles.size }, shape, Some(step));
+            let shape = Shape::new(y.n, tiles.tiles_y, tiles.tiles_x, y.c);
+            let sums = self.add_value(ValueKind::Squeeze { node: id, tile: [tiles.height, tiles.width] }, shape, Some(step));
             self.steps[step].writes.push((Role::Squeeze, sums));
             self.steps[step].bytes += shape.padded_bytes();
         }
@@ -141,14 +154,14 @@ impl Lowering<'_> {
             Some(sums) => (sums, self.values[sums].shape.pixels(), x.pixels()),
             None => (self.mean(id, source, x)?, 1, 1),
         };
-        let args = squeeze_excite::Args { n: x.n, channels: x.c, hidden: se.hidden, tiles, pixels, act: se.act, gate: se.gate };
+        let args = squeeze_excite::Args { n: x.n, c: x.c, hidden: se.hidden, tiles, pixels, act: se.act, gate: se.gate };
         let launch = squeeze_excite::launch(&args, class)?;
         self.push(id, launch, vec![(Role::Input, input)], ValueKind::Node(id), y)
     }
 
     /// A dispatch of its own for the mean of a value that no depthwise convolution sums on the way.
     fn mean(&mut self, id: NodeId, source: NodeId, x: Shape) -> Result<ValueId> {
-        let launch = global_pool::launch(&global_pool::Args { n: x.n, pixels: x.pixels(), channels: x.c }, self.target.class)?;
+        let launch = global_pool::launch(&global_pool::Args { n: x.n, pixels: x.pixels(), c: x.c }, self.target.class)?;
         let reads = vec![(Role::Input, self.value(source))];
         self.push_without_weights(id, launch, reads, ValueKind::Mean(source), Shape { h: 1, w: 1, ..x })?;
         Ok(self.values.len() - 1)
@@ -157,7 +170,14 @@ impl Lowering<'_> {
     fn elementwise(&mut self, id: NodeId, act: Activation) -> Result<()> {
         let op = self.graph.nodes[id].op;
         let shape = self.shapes[id];
-        let args = elementwise::Args { shape, act, gate: op == Op::Scale, add: op == Op::Add };
+        let args = elementwise::Args {
+            n: shape.n,
+            pixels: shape.pixels(),
+            c: shape.c,
+            act,
+            gate: op == Op::Scale,
+            residual: op == Op::Add,
+        };
         let mut reads = self.inputs(id);
         if let Some(second) = reads.get_mut(1) {
             second.0 = if op == Op::Scale { Role::Gate } else { Role::Residual };
@@ -224,10 +244,9 @@ pub(super) fn packed_len(graph: &Graph, id: NodeId) -> usize {
         Op::Conv2d(c) => {
             let c_in = in_channels(graph, &c);
             match c.kind(c_in) {
-                ConvKind::Pointwise if c.pool => head_pool::packed_len(c_in, c.out),
-                ConvKind::Pointwise => pointwise::packed_len(c_in, c.out),
-                ConvKind::Depthwise => depthwise::packed_len(c.out, c.kernel),
-                ConvKind::Dense => conv::packed_len(c_in, c.out, c.kernel),
+                                ConvKind::Pointwise => pointwise::packed_len(c_in, c.out),
+                ConvKind::Depthwise => depthwise::packed_len(c.kernel, c.out),
+                ConvKind::Dense => conv::packed_len(c.kernel, c_in, c.out),
                 ConvKind::Grouped => 0,
             }
         }
@@ -250,17 +269,23 @@ pub(super) fn pack(graph: &Graph, id: NodeId, weights: &Weights, out: &mut [f32]
                 None => vec![0.0; c.out].into(),
             };
             match c.kind(c_in) {
-                ConvKind::Pointwise if c.pool => head_pool::pack(&weight, &bias, c_in, c.out, out),
                 ConvKind::Pointwise => pointwise::pack(&weight, &bias, c_in, c.out, out),
-                ConvKind::Depthwise => depthwise::pack(&weight, &bias, c.out, c.kernel, out),
-                ConvKind::Dense => conv::pack(&weight, &bias, c_in, c.out, c.kernel, out),
+                ConvKind::Depthwise => depthwise::pack(&weight, &bias, c.kernel, c.out, out),
+                ConvKind::Dense => conv::pack(&weight, &bias, c.kernel, c_in, c.out, out),
                 ConvKind::Grouped => {}
             }
         }
         Op::SqueezeExcite(se) => {
             let values = [se.reduce_weight, se.reduce_bias, se.expand_weight, se.expand_bias].map(|p| weights.values(graph, p));
-            let [reduce_weight, reduce_bias, expand_weight, expand_bias] = values;
-            squeeze_excite::pack(&reduce_weight?, &reduce_bias?, &expand_weight?, &expand_bias?, out);
+            let [reduce, reduce_bias, expand, expand_bias] = values;
+            let (reduce, reduce_bias, expand, expand_bias) = (reduce?, reduce_bias?, expand?, expand_bias?);
+            let parts = squeeze_excite::Weights {
+                reduce: &reduce,
+                reduce_bias: &reduce_bias,
+                expand: &expand,
+                expand_bias: &expand_bias,
+            };
+            squeeze_excite::pack(&parts, expand_bias.len(), se.hidden, out);
         }
         _ => {}
     }

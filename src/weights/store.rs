@@ -113,8 +113,8 @@ impl Weights {
         let values = match &param.source {
             Source::Checkpoint => self.checkpoint.read_f64(self.stored_name(&param.name)?)?,
             Source::FoldedWeight { weight, bn } => {
-                let mut values = self.stored_f64(graph, *weight)?;
                 let (scale, _) = self.scale_and_mean(graph, bn)?;
+                let mut values = weight.map_or_else(|| Ok(vec![1.0; scale.len()]), |w| self.stored_f64(graph, w))?;
                 let row = values.len() / scale.len().max(1);
                 for (values, scale) in values.chunks_mut(row.max(1)).zip(&scale) {
                     values.iter_mut().for_each(|v| *v *= scale);

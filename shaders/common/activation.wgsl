@@ -1,0 +1,34 @@
+// Pointwise nonlinearities, by the code of graph::Activation.
+
+override ACT: u32 = 0u;
+
+// WGSL may assume that no infinity arises, so the argument of exp stays where exp is finite.
+fn exp_negated(x: vec4<f32>) -> vec4<f32> {
+    return exp(clamp(-x, vec4<f32>(-80.0), vec4<f32>(80.0)));
+}
+
+fn activate_as(code: u32, x: vec4<f32>) -> vec4<f32> {
+    if (code == 1u) {
+        return max(x, vec4<f32>(0.0));
+    }
+    if (code == 2u) {
+        return clamp(x, vec4<f32>(0.0), vec4<f32>(6.0));
+    }
+    if (code == 3u) {
+        return x / (vec4<f32>(1.0) + exp_negated(x));
+    }
+    if (code == 4u) {
+        return vec4<f32>(1.0) / (vec4<f32>(1.0) + exp_negated(x));
+    }
+    if (code == 5u) {
+        return x * clamp(x + vec4<f32>(3.0), vec4<f32>(0.0), vec4<f32>(6.0)) * (1.0 / 6.0);
+    }
+    if (code == 6u) {
+        return clamp(x + vec4<f32>(3.0), vec4<f32>(0.0), vec4<f32>(6.0)) * (1.0 / 6.0);
+    }
+    return x;
+}
+
+fn activate(x: vec4<f32>) -> vec4<f32> {
+    return activate_as(ACT, x);
+}

@@ -1,0 +1,109 @@
+//! The last 1x1 convolution and the mean over positions, in one. Shader: `shaders/head_pool.wgsl`.
+
+use super::{AdapterClass, KernelKey, Launch, grid, indexable};
+use crate::error::Result;
+use crate::graph::Activation;
+
+pub use super::pointwise::{pack, packed_len};
+
+/// Name of the family.
+pub const NAME: &str = "head_pool";
+
+/// `y = mean_p act(sum_k x[p] * w + bias)`, `[N, 1, 1, C_out]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Args {
+    /// Images.
+    pub n: usize,
+    /// Positions of an image.
+    pub pixels: usize,
+    /// Input channels.
+    pub c_in: usize,
+    /// Output channels.
+    pub c_out: usize,
+    /// Applied to each position's sum.
+    pub act: Activation,
+}
+
+/// `struct Params` of the shader.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Params {
+    /// Positions of an image.
+    pub pixels: u32,
+    /// Input channels / 4.
+    pub cin4: u32,
+    /// Output channels / 4.
+    pub cout4: u32,
+    /// 1 / positions.
+    pub inverse: f32,
+}
+
+/// A row of the variant table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// Positions at a time per invocation, 1 to 8.
+    pub rows: u32,
+    /// Output channel quads per invocation, 1 to 4.
+    pub cols: u32,
+    /// Lanes along channels.
+    pub wg_x: u32,
+    /// Lanes that share an image's positions; 1 needs no workgroup memory.
+    pub parts: u32,
+}
+
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1 };
+const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8 };
+
+/// Every row; all compute the same up to the order of the sum over positions.
+pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU];
+
+/// The default row.
+pub fn choose(_: &Args, class: AdapterClass) -> Variant {
+    match class {
+        AdapterClass::Software => SOFTWARE,
+        AdapterClass::Gpu => GPU,
+    }
+}
+
+/// The dispatch of the default row.
+///
+/// # Errors
+/// [`crate::error::Error::Limit`] when the tensors are too large for one dispatch.
+pub fn launch(args: &Args, class: AdapterClass) -> Result<Launch> {
+    launch_with(args, &choose(args, class))
+}
+
+/// The dispatch of a given row.
+///
+/// # Errors
+/// As [`launch`].
+pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
+    let (cin4, cout4) = (args.c_in.div_ceil(4), args.c_out.div_ceil(4));
+    indexable(NAME, (args.n * args.pixels * cin4) as u64)?;
+    let key = KernelKey::new(
+        NAME,
+        &[
+            ("ACT", args.act.code()),
+            ("COLS", variant.cols),
+            ("PARTS", variant.parts),
+            ("ROWS", variant.rows),
+            ("WG_X", variant.wg_x),
+        ],
+    );
+    let params = Params {
+        pixels: args.pixels as u32,
+        cin4: cin4 as u32,
+        cout4: cout4 as u32,
+        inverse: (1.0 / args.pixels as f64) as f32,
+    };
+    Ok(Launch {
+        key,
+        grid: grid(NAME, [cout4.div_ceil((variant.cols * variant.wg_x) as usize), 1, args.n])?,
+        params: bytemuck::bytes_of(&params).to_vec(),
+    })
+}
+
+/// Bytes of workgroup memory of a key.
+pub(super) fn workgroup_bytes(key: &KernelKey) -> u32 {
+    key.constant("WG_X", 1) * key.constant("PARTS", 1) * key.constant("COLS", 1) * 16
+}

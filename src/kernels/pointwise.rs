@@ -1,0 +1,142 @@
+//! 1x1 convolutions and linear layers as a matrix product. Shader: `shaders/pointwise.wgsl`.
+
+use super::{AdapterClass, KernelKey, Launch, grid, indexable, pack_bias, pack_blocks};
+use crate::error::Result;
+use crate::graph::Activation;
+
+/// Name of the family.
+pub const NAME: &str = "pointwise";
+
+/// `y = act(sum_k (x * gate) * w + bias) + residual` at each of `n * pixels` positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Args {
+    /// Images.
+    pub n: usize,
+    /// Positions of an image.
+    pub pixels: usize,
+    /// Input channels.
+    pub c_in: usize,
+    /// Output channels.
+    pub c_out: usize,
+    /// Applied to the sum.
+    pub act: Activation,
+    /// The input is multiplied by [`super::Role::Gate`].
+    pub gate: bool,
+    /// [`super::Role::Residual`] is added last.
+    pub residual: bool,
+}
+
+/// `struct Params` of the shader.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Params {
+    /// Positions of a slice.
+    pub pixels: u32,
+    /// Input channels / 4.
+    pub cin4: u32,
+    /// Output channels / 4.
+    pub cout4: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+/// A row of the variant table: the tile of an invocation and the lanes of a workgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// Positions per invocation, 1 to 16.
+    pub rows: u32,
+    /// Output channel quads per invocation, 1 to 4.
+    pub cols: u32,
+    /// Lanes along channels.
+    pub wg_x: u32,
+    /// Lanes along positions.
+    pub wg_y: u32,
+}
+
+/// A software adapter's large tile.
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 1, wg_y: 8 };
+/// A software adapter's product with one vector.
+const SOFTWARE_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, wg_y: 1 };
+/// A GPU's tile.
+const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 8, wg_y: 8 };
+/// A GPU's tile for few positions.
+const GPU_SMALL: Variant = Variant { rows: 2, cols: 1, wg_x: 8, wg_y: 8 };
+/// A GPU's product with one vector.
+const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 32, wg_y: 1 };
+
+/// Every row; all compute the same.
+pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_VECTOR, GPU, GPU_SMALL, GPU_VECTOR];
+
+/// The default row.
+pub fn choose(args: &Args, class: AdapterClass) -> Variant {
+    let rows = args.n * args.pixels;
+    match class {
+        AdapterClass::Software if rows == 1 => SOFTWARE_VECTOR,
+        AdapterClass::Software => SOFTWARE,
+        AdapterClass::Gpu if rows == 1 => GPU_VECTOR,
+        AdapterClass::Gpu if rows <= 256 => GPU_SMALL,
+        AdapterClass::Gpu => GPU,
+    }
+}
+
+/// The dispatch of the default row.
+///
+/// # Errors
+/// [`crate::error::Error::Limit`] when the tensors are too large for one dispatch.
+pub fn launch(args: &Args, class: AdapterClass) -> Result<Launch> {
+    launch_with(args, &choose(args, class))
+}
+
+/// The dispatch of a given row.
+///
+/// # Errors
+/// As [`launch`].
+pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
+    let (cin4, cout4) = (args.c_in.div_ceil(4), args.c_out.div_ceil(4));
+    let total = args.n * args.pixels;
+    indexable(NAME, total as u64 * cin4.max(cout4) as u64)?;
+    let x = cout4.div_ceil((variant.cols * variant.wg_x) as usize);
+    let tile = (variant.rows * variant.wg_y) as usize;
+    let flat = !args.gate && total.div_ceil(tile) as u64 <= super::MAX_GROUPS;
+    let (pixels, slices) = if flat { (total, 1) } else { (args.pixels, args.n) };
+    let key = KernelKey::new(
+        NAME,
+        &[
+            ("ACT", args.act.code()),
+            ("COLS", variant.cols),
+            ("GATE", args.gate.into()),
+            ("RESIDUAL", args.residual.into()),
+            ("ROWS", variant.rows),
+            ("WG_X", variant.wg_x),
+            ("WG_Y", variant.wg_y),
+        ],
+    );
+    let params = Params { pixels: pixels as u32, cin4: cin4 as u32, cout4: cout4 as u32, pad: 0 };
+    Ok(Launch {
+        key,
+        grid: grid(NAME, [x, pixels.div_ceil(tile), slices])?,
+        params: bytemuck::bytes_of(&params).to_vec(),
+    })
+}
+
+/// Length of the packed bias and weights, in f32.
+pub fn packed_len(c_in: usize, c_out: usize) -> usize {
+    let (cin4, cout4) = (c_in.div_ceil(4), c_out.div_ceil(4));
+    cout4 * 4 + cin4 * cout4 * 16
+}
+
+/// Packs `weight` `[c_out, c_in]` and `bias` `[c_out]` as `[bias | 4 x 4 blocks]`.
+///
+/// # Panics
+/// When a length differs.
+pub fn pack(weight: &[f32], bias: &[f32], c_in: usize, c_out: usize, out: &mut [f32]) {
+    assert_eq!(bias.len(), c_out, "bias");
+    let (head, blocks) = out.split_at_mut(c_out.div_ceil(4) * 4);
+    pack_bias(bias, c_out.div_ceil(4), head);
+    pack_blocks(weight, 1, c_in, c_out, blocks);
+}
+
+/// Bytes of workgroup memory of a key.
+pub(super) fn workgroup_bytes(_: &KernelKey) -> u32 {
+    0
+}

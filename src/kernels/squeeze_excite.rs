@@ -1,0 +1,143 @@
+//! The gate of squeeze-and-excitation from partial sums, in one dispatch. Shader: `shaders/squeeze_excite.wgsl`.
+
+use super::{AdapterClass, KernelKey, Launch, grid, indexable, pack_bias, pack_blocks};
+use crate::error::{Error, Result};
+use crate::graph::Activation;
+
+/// Name of the family.
+pub const NAME: &str = "squeeze_excite";
+
+/// Largest hidden width.
+pub const MAX_HIDDEN: usize = 1024;
+
+/// `gate(expand(act(reduce(sum of tiles / pixels))))`, `[N, 1, 1, C]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Args {
+    /// Images.
+    pub n: usize,
+    /// Channels.
+    pub c: usize,
+    /// Width of the bottleneck, at most [`MAX_HIDDEN`].
+    pub hidden: usize,
+    /// Partial sums per image and channel.
+    pub tiles: usize,
+    /// Positions that the partial sums cover together.
+    pub pixels: usize,
+    /// Between the two products.
+    pub act: Activation,
+    /// After the second.
+    pub gate: Activation,
+}
+
+/// `struct Params` of the shader.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Params {
+    /// Channels / 4.
+    pub c4: u32,
+    /// Hidden width / 4.
+    pub h4: u32,
+    /// Partial sums per image and channel.
+    pub tiles: u32,
+    /// 1 / positions.
+    pub inverse: f32,
+}
+
+/// A row of the variant table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// Lanes of the workgroup, one workgroup per image.
+    pub wg_x: u32,
+}
+
+/// One vector of a software adapter: its barriers switch between no others.
+const SOFTWARE: Variant = Variant { wg_x: 8 };
+const GPU: Variant = Variant { wg_x: 256 };
+
+/// Every row; all compute the same up to the order of sums.
+pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU, Variant { wg_x: 64 }];
+
+/// The default row.
+pub fn choose(_: &Args, class: AdapterClass) -> Variant {
+    match class {
+        AdapterClass::Software => SOFTWARE,
+        AdapterClass::Gpu => GPU,
+    }
+}
+
+/// The dispatch of the default row.
+///
+/// # Errors
+/// [`Error::Limit`] when the batch or the hidden width is too large.
+pub fn launch(args: &Args, class: AdapterClass) -> Result<Launch> {
+    launch_with(args, &choose(args, class))
+}
+
+/// The dispatch of a given row.
+///
+/// # Errors
+/// As [`launch`].
+pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
+    if args.hidden > MAX_HIDDEN {
+        return Err(Error::Limit {
+            what: "squeeze-and-excitation's hidden layer".into(),
+            needed: args.hidden as u64,
+            available: MAX_HIDDEN as u64,
+            unit: "channels",
+            advice: "use a smaller squeeze ratio",
+        });
+    }
+    let (c4, h4) = (args.c.div_ceil(4), args.hidden.div_ceil(4));
+    indexable(NAME, (args.n * args.tiles * c4) as u64)?;
+    let key = KernelKey::new(
+        NAME,
+        &[("ACT", args.act.code()), ("GATE_ACT", args.gate.code()), ("WG_X", variant.wg_x)],
+    );
+    let params = Params {
+        c4: c4 as u32,
+        h4: h4 as u32,
+        tiles: args.tiles as u32,
+        inverse: (1.0 / args.pixels as f64) as f32,
+    };
+    Ok(Launch { key, grid: grid(NAME, [args.n, 1, 1])?, params: bytemuck::bytes_of(&params).to_vec() })
+}
+
+/// Length of the packed biases and weights, in f32.
+pub fn packed_len(c: usize, hidden: usize) -> usize {
+    let (c4, h4) = (c.div_ceil(4), hidden.div_ceil(4));
+    (h4 + c4) * 4 + 2 * c4 * h4 * 16
+}
+
+/// Weights and biases in PyTorch's order.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a> {
+    /// `[hidden, c]`.
+    pub reduce: &'a [f32],
+    /// `[hidden]`.
+    pub reduce_bias: &'a [f32],
+    /// `[c, hidden]`.
+    pub expand: &'a [f32],
+    /// `[c]`.
+    pub expand_bias: &'a [f32],
+}
+
+/// Packs `[reduce bias | expand bias | reduce blocks | expand blocks]`.
+///
+/// # Panics
+/// When a length differs.
+pub fn pack(w: &Weights<'_>, c: usize, hidden: usize, out: &mut [f32]) {
+    assert_eq!((w.reduce_bias.len(), w.expand_bias.len()), (hidden, c), "biases");
+    let (c4, h4) = (c.div_ceil(4), hidden.div_ceil(4));
+    let (biases, blocks) = out.split_at_mut((h4 + c4) * 4);
+    let (reduce_bias, expand_bias) = biases.split_at_mut(h4 * 4);
+    let (reduce, expand) = blocks.split_at_mut(c4 * h4 * 16);
+    pack_bias(w.reduce_bias, h4, reduce_bias);
+    pack_bias(w.expand_bias, c4, expand_bias);
+    pack_blocks(w.reduce, 1, c, hidden, reduce);
+    pack_blocks(w.expand, 1, hidden, c, expand);
+}
+
+/// Bytes of workgroup memory of a key.
+pub(super) fn workgroup_bytes(_: &KernelKey) -> u32 {
+    2 * MAX_HIDDEN as u32 * 4
+}
