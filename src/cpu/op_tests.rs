@@ -278,7 +278,7 @@ fn fused_network(plain: &Graph) -> Graph {
         params.push(Param {
             name: format!("{conv}.folded"),
             shape,
-            source: Source::FoldedWeight { weight: c.weight, bn },
+            source: Source::FoldedWeight { weight: Some(c.weight), bn },
         });
         let bias = Source::FoldedBias { bias: c.bias, bn };
         params.push(Param { name: format!("{conv}.folded_bias"), shape: vec![c.out], source: bias });

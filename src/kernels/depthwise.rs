@@ -100,7 +100,7 @@ pub struct Variant {
     pub wg_y: u32,
 }
 
-const SOFTWARE: Variant = Variant { cols: 7, max_rows: 14, wg_x: 8, wg_y: 1 };
+const SOFTWARE: Variant = Variant { cols: 4, max_rows: 14, wg_x: 8, wg_y: 1 };
 const GPU: Variant = Variant { cols: 4, max_rows: 7, wg_x: 8, wg_y: 8 };
 
 /// Every row; all compute the same but for the tiles of the squeeze.

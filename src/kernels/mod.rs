@@ -237,5 +237,78 @@ fn pack_blocks(weight: &[f32], taps: usize, inputs: usize, outputs: usize, out: 
     }
 }
 
+impl KernelKey {
+    /// The value of a constant, `default` where the key does not set it.
+    pub fn constant(&self, name: &str, default: u32) -> u32 {
+        self.consts.iter().find(|c| c.0 == name).map_or(default, |c| c.1)
+    }
+
+    /// Invocations of a workgroup in x, y, z.
+    pub fn workgroup(&self) -> [u32; 3] {
+        [self.constant("WG_X", 1), self.constant("WG_Y", 1) * self.constant("PARTS", 1), 1]
+    }
+
+    /// Bytes of workgroup memory.
+    pub fn workgroup_bytes(&self) -> u32 {
+        family(self.shader).map_or(0, |f| (f.workgroup_bytes)(self))
+    }
+}
+
+/// The most workgroups WebGPU allows in each dimension of a dispatch.
+pub const MAX_GROUPS: u64 = 65_535;
+
+/// Checks a grid against [`MAX_GROUPS`].
+fn grid(what: &str, groups: [usize; 3]) -> Result<[u32; 3]> {
+    for needed in groups {
+        if needed as u64 > MAX_GROUPS {
+            return Err(Error::Limit {
+                what: format!("dispatch of {what}"),
+                needed: needed as u64,
+                available: MAX_GROUPS,
+                unit: "workgroups in one dimension",
+                advice: "reduce the batch or the resolution",
+            });
+        }
+    }
+    Ok(groups.map(|g| g as u32))
+}
+
+/// Shader indices are u32: fails where a tensor of `quads` vectors cannot be indexed.
+fn indexable(what: &str, quads: u64) -> Result<()> {
+    if quads > u64::from(u32::MAX) {
+        return Err(Error::Limit {
+            what: format!("tensor of {what}"),
+            needed: quads * 16,
+            available: u64::from(u32::MAX) * 16,
+            unit: "bytes",
+            advice: "reduce the batch or the resolution",
+        });
+    }
+    Ok(())
+}
+
+/// Writes `bias` at the start of `out`; the rest of its `c4` quads is zero.
+fn pack_bias(bias: &[f32], c4: usize, out: &mut [f32]) {
+    out[..c4 * 4].fill(0.0);
+    out[..bias.len()].copy_from_slice(bias);
+}
+
+/// Writes 4 x 4 blocks for a product with `taps` positions: `out[((tap * in4 + k4) * out4 + n4) * 16 + kk * 4 + j]`
+/// is the weight from input `k4 * 4 + kk` to output `n4 * 4 + j`, which `weight` holds at `[output][input][tap]`.
+fn pack_blocks(weight: &[f32], taps: usize, inputs: usize, outputs: usize, out: &mut [f32]) {
+    assert_eq!(weight.len(), taps * inputs * outputs, "weights of {outputs} x {inputs} x {taps}");
+    let (in4, out4) = (inputs.div_ceil(4), outputs.div_ceil(4));
+    assert_eq!(out.len(), taps * in4 * out4 * 16, "packed weights of {outputs} x {inputs} x {taps}");
+    out.fill(0.0);
+    for n in 0..outputs {
+        for k in 0..inputs {
+            for tap in 0..taps {
+                let block = (tap * in4 + k / 4) * out4 + n / 4;
+                out[block * 16 + k % 4 * 4 + n % 4] = weight[(n * inputs + k) * taps + tap];
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

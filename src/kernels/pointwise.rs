@@ -54,7 +54,7 @@ pub struct Variant {
 }
 
 /// A software adapter's large tile.
-const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 1, wg_y: 8 };
+const SOFTWARE: Variant = Variant { rows: 4, cols: 2, wg_x: 1, wg_y: 8 };
 /// A software adapter's product with one vector.
 const SOFTWARE_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, wg_y: 1 };
 /// A GPU's tile.

@@ -9,7 +9,8 @@ pub(super) fn run(r: &mut Rewrite) {
     for id in 0..r.graph.nodes.len() {
         let Op::BatchNorm(bn) = r.graph.nodes[id].op else { continue };
         let producer = r.graph.nodes[id].inputs[0];
-        match r.graph.nodes[producer].op {
+        let producer_op = r.graph.nodes[producer].op;
+        match producer_op {
             Op::Conv2d(conv) if conv.act == Activation::Identity && !conv.residual && !conv.pool && r.may_absorb(producer, id) => {
                 let weight = &r.graph.params[conv.weight];
                 let (name, shape) = (weight.name.trim_end_matches(".weight").to_string(), weight.shape.clone());

@@ -324,7 +324,7 @@ mod tests {
         let (w, b) = (read(0), read(1));
         let [gamma, beta, mean, var] = [bn.gamma, bn.beta, bn.mean, bn.var].map(read);
         let scale = |c: usize| f64::from(gamma[c]) / (f64::from(var[c]) + 1e-3).sqrt();
-        let weight = Source::FoldedWeight { weight: 0, bn };
+        let weight = Source::FoldedWeight { weight: Some(0), bn };
         g.params.push(Param { name: "folded.weight".into(), shape: g.params[0].shape.clone(), source: weight });
         let bias = |bias| Param { name: "folded".into(), shape: vec![4], source: Source::FoldedBias { bias, bn } };
         g.params.extend([bias(Some(1)), bias(None)]);
