@@ -235,14 +235,9 @@ fn parse_header(bytes: &[u8]) -> Result<(Vec<Entry>, BTreeMap<String, String>), 
         ));
     }
     let (header, data) = rest.split_at(header_len as usize);
-    let header: Metadata =
-        serde_json::from_slice(header).map_err(|e| format!("the header is not valid: {e}"))?;
+    let header: Metadata = serde_json::from_slice(header).map_err(|e| format!("the header is not valid: {e}"))?;
     if header.data_len() > data.len() {
-        return Err(format!(
-            "truncated: its tensors take {} bytes, the file has {}",
-            header.data_len(),
-            data.len()
-        ));
+        return Err(format!("truncated: its tensors take {} bytes, the file has {}", header.data_len(), data.len()));
     }
     if header.data_len() < data.len() {
         return Err(format!("{} bytes follow the last tensor", data.len() - header.data_len()));
@@ -349,7 +344,10 @@ mod tests {
                 if let Ok(c) = Checkpoint::from_bytes("changed", bytes) {
                     for name in c.names() {
                         let count = count(c.shape(name).unwrap()).unwrap();
-                        assert!(c.read_f32(name).is_ok_and(|v| v.len() == count) || c.dtype(name).unwrap().contains(['I', 'U', 'C']));
+                        assert!(
+                            c.read_f32(name).is_ok_and(|v| v.len() == count)
+                                || c.dtype(name).unwrap().contains(['I', 'U', 'C'])
+                        );
                         let _ = c.read_f64(name);
                     }
                 }
@@ -365,9 +363,8 @@ mod tests {
             bytes.resize(bytes.len() + data, 0);
             problem(bytes)
         };
-        let tensor = |shape: &str, end: &str| {
-            format!(r#"{{"w":{{"dtype":"F32","shape":[{shape}],"data_offsets":[0,{end}]}}}}"#)
-        };
+        let tensor =
+            |shape: &str, end: &str| format!(r#"{{"w":{{"dtype":"F32","shape":[{shape}],"data_offsets":[0,{end}]}}}}"#);
         assert!(with(&tensor("2", "12"), 12).contains("the header is not valid"));
         assert!(with(&tensor("2", "8"), 4).contains("truncated: its tensors take 8 bytes, the file has 4"));
         assert!(with(&tensor("4294967296,4294967296,4", "8"), 8).contains("not valid"));

@@ -55,11 +55,13 @@ impl Synthetic {
         }
         let problem = |problem: String| Error::Checkpoint { path: golden.path().into(), problem };
         let entry = |key: &str| {
-            golden.metadata().get(key).ok_or_else(|| problem(format!("it has no metadata '{key}': not a reference file")))
+            golden
+                .metadata()
+                .get(key)
+                .ok_or_else(|| problem(format!("it has no metadata '{key}': not a reference file")))
         };
         let case: Case = serde_json::from_str(entry("case")?).map_err(|e| problem(format!("case: {e}")))?;
-        let rows: Vec<Row> =
-            serde_json::from_str(entry("manifest")?).map_err(|e| problem(format!("manifest: {e}")))?;
+        let rows: Vec<Row> = serde_json::from_str(entry("manifest")?).map_err(|e| problem(format!("manifest: {e}")))?;
         let mut exponents = BTreeMap::new();
         let shapes = rows.into_iter().map(|row| match row {
             Row::Plain(name, shape) => (name, shape),
