@@ -21,8 +21,10 @@ impl Random {
 
 /// A graph of one operation over parameters `p0`, `p1`, ... of these shapes, and random weights for it.
 fn single(op: Op, shapes: &[Vec<usize>], random: &mut Random) -> (Graph, Weights) {
-    let param = |(i, shape): (usize, &Vec<usize>)| {
-        Param { name: format!("p{i}"), shape: shape.clone(), source: Source::Checkpoint }
+    let param = |(i, shape): (usize, &Vec<usize>)| Param {
+        name: format!("p{i}"),
+        shape: shape.clone(),
+        source: Source::Checkpoint,
     };
     let node = |name: &str, op: Op| Node { name: name.into(), inputs: vec![0; op.arity()], op };
     let graph = Graph {
@@ -132,7 +134,7 @@ fn convolutions_of_every_kind_match_the_definition() {
                     round += 1;
                     let conv = Conv2d {
                         weight: 0,
-                        bias: (round % 2 == 0).then_some(1),
+                        bias: round.is_multiple_of(2).then_some(1),
                         out,
                         kernel,
                         stride,
@@ -217,14 +219,31 @@ fn elementwise_operations_match_the_definition() {
     let mean = |n, _, _, c| (0..37 * 41).map(|i| at(&x, n, i / 41, i % 41, c)).sum::<f64>() / (37.0 * 41.0);
     close(&eval(Op::GlobalAvgPool, &[&x]), Shape::new(2, 1, 1, 11), mean, "pool");
     let wide = Tensor { data: x.data.iter().map(|v| v * 8.0).collect(), ..x.clone() };
-    let definitions: [(Activation, fn(f64) -> f64); 7] = [
+    type Function = fn(f64) -> f64;
+    let definitions: [(Activation, Function); 7] = [
         (Activation::Identity, |x| x),
         (Activation::Relu, |x| if x > 0.0 { x } else { 0.0 }),
         (Activation::Relu6, |x| if x > 6.0 { 6.0 } else { x.max(0.0) }),
         (Activation::Swish, |x| x / (1.0 + (-x).exp())),
         (Activation::Sigmoid, |x| 1.0 / (1.0 + (-x).exp())),
-        (Activation::HardSwish, |x| if x < -3.0 { 0.0 } else if x > 3.0 { x } else { x * (x + 3.0) / 6.0 }),
-        (Activation::HardSigmoid, |x| if x < -3.0 { 0.0 } else if x > 3.0 { 1.0 } else { (x + 3.0) / 6.0 }),
+        (Activation::HardSwish, |x| {
+            if x < -3.0 {
+                0.0
+            } else if x > 3.0 {
+                x
+            } else {
+                x * (x + 3.0) / 6.0
+            }
+        }),
+        (Activation::HardSigmoid, |x| {
+            if x < -3.0 {
+                0.0
+            } else if x > 3.0 {
+                1.0
+            } else {
+                (x + 3.0) / 6.0
+            }
+        }),
     ];
     for (act, f) in definitions {
         close(&eval(Op::Activation(act), &[&wide]), shape, |n, h, w, c| f(at(&wide, n, h, w, c)), act.name());
@@ -239,7 +258,8 @@ fn batch_norm_matches_the_definition() {
         &[vec![6], vec![6], vec![6], vec![6]],
         &mut Random(7),
     );
-    let values = |i: usize, random: &mut Random| (0..6).map(|_| random.value() + if i == 3 { 1.5 } else { 0.0 }).collect();
+    let values =
+        |i: usize, random: &mut Random| (0..6).map(|_| random.value() + if i == 3 { 1.5 } else { 0.0 }).collect();
     let tensors: BTreeMap<String, Vec<f32>> = (0..4).map(|i| (format!("p{i}"), values(i, &mut random))).collect();
     let weights = Weights::from_memory(&graph, tensors.clone()).unwrap();
     let x = random.tensor(2, 3, 4, 6);

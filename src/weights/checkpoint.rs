@@ -83,7 +83,7 @@ impl Checkpoint {
         let path = path.into();
         let mut entries = Vec::new();
         for (name, shape, values) in tensors {
-            if shape.iter().product::<usize>() != values.len() {
+            if count(&shape) != Some(values.len()) {
                 let problem = format!("{name} {shape:?} is given {} values", values.len());
                 return Err(Error::Checkpoint { path, problem });
             }
@@ -210,6 +210,11 @@ impl Bytes {
     }
 }
 
+/// Number of values of a shape, `None` when it is beyond any memory.
+pub(super) fn count(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |product, &d| product.checked_mul(d))
+}
+
 fn convert<const N: usize, T>(bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Vec<T> {
     bytes.as_chunks().0.iter().map(|&b| value(b)).collect()
 }
@@ -230,14 +235,9 @@ fn parse_header(bytes: &[u8]) -> Result<(Vec<Entry>, BTreeMap<String, String>), 
         ));
     }
     let (header, data) = rest.split_at(header_len as usize);
-    let header: Metadata =
-        serde_json::from_slice(header).map_err(|e| format!("the header is not valid: {e}"))?;
+    let header: Metadata = serde_json::from_slice(header).map_err(|e| format!("the header is not valid: {e}"))?;
     if header.data_len() > data.len() {
-        return Err(format!(
-            "truncated: its tensors take {} bytes, the file has {}",
-            header.data_len(),
-            data.len()
-        ));
+        return Err(format!("truncated: its tensors take {} bytes, the file has {}", header.data_len(), data.len()));
     }
     if header.data_len() < data.len() {
         return Err(format!("{} bytes follow the last tensor", data.len() - header.data_len()));
@@ -334,6 +334,28 @@ mod tests {
     }
 
     #[test]
+    fn no_changed_byte_of_a_header_is_a_panic() {
+        let whole = file();
+        let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+        for at in 0..header {
+            for value in *b"\0\x01\xff0919{}[]\",:-" {
+                let mut bytes = whole.clone();
+                bytes[at] = value;
+                if let Ok(c) = Checkpoint::from_bytes("changed", bytes) {
+                    for name in c.names() {
+                        let count = count(c.shape(name).unwrap()).unwrap();
+                        assert!(
+                            c.read_f32(name).is_ok_and(|v| v.len() == count)
+                                || c.dtype(name).unwrap().contains(['I', 'U', 'C'])
+                        );
+                        let _ = c.read_f64(name);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn headers_that_lie_are_errors() {
         let with = |header: &str, data: usize| {
             let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
@@ -341,9 +363,8 @@ mod tests {
             bytes.resize(bytes.len() + data, 0);
             problem(bytes)
         };
-        let tensor = |shape: &str, end: &str| {
-            format!(r#"{{"w":{{"dtype":"F32","shape":[{shape}],"data_offsets":[0,{end}]}}}}"#)
-        };
+        let tensor =
+            |shape: &str, end: &str| format!(r#"{{"w":{{"dtype":"F32","shape":[{shape}],"data_offsets":[0,{end}]}}}}"#);
         assert!(with(&tensor("2", "12"), 12).contains("the header is not valid"));
         assert!(with(&tensor("2", "8"), 4).contains("truncated: its tensors take 8 bytes, the file has 4"));
         assert!(with(&tensor("4294967296,4294967296,4", "8"), 8).contains("not valid"));

@@ -14,4 +14,4 @@ mod synthetic;
 pub use checkpoint::Checkpoint;
 pub use names::{Naming, Scheme};
 pub use store::Weights;
-pub use synthetic::{Synthetic, bit_sum, make_input};
+pub use synthetic::{NamedShape, Synthetic, bit_sum, make_input};

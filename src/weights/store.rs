@@ -33,7 +33,8 @@ impl Weights {
         let checkpoint = checkpoint.into();
         let Match { names, mut problems } = Match::new(graph, &checkpoint, naming);
         let readable: Vec<&String> = names.values().collect();
-        problems.extend(platform::map(readable.len(), |i| value_problem(&checkpoint, readable[i])).into_iter().flatten());
+        problems
+            .extend(platform::map(readable.len(), |i| value_problem(&checkpoint, readable[i])).into_iter().flatten());
         if problems.is_empty() {
             return Ok(Self { checkpoint, names: Arc::new(names) });
         }
@@ -42,12 +43,7 @@ impl Weights {
             problems.truncate(LISTED);
             problems.push(format!("and {more} more"));
         }
-        Err(Error::Mismatch {
-            path: checkpoint.path().into(),
-            arch: graph.name.clone(),
-            problems,
-            looks_like: None,
-        })
+        Err(Error::Mismatch { path: checkpoint.path().into(), arch: graph.name.clone(), problems, looks_like: None })
     }
 
     /// How many tensors keep `checkpoint` from fitting `graph`: 0 when names and shapes all agree.
@@ -95,7 +91,11 @@ impl Weights {
         let param = graph.params.get(id).ok_or_else(|| no_param(graph, id))?;
         if param.source == Source::Checkpoint {
             let values = self.checkpoint.read_f32(self.stored_name(&param.name)?)?;
-            return if values.len() == param.len() { Ok(values) } else { Err(wrong_len(&param.name, param.len(), values.len())) };
+            return if values.len() == param.len() {
+                Ok(values)
+            } else {
+                Err(wrong_len(&param.name, param.len(), values.len()))
+            };
         }
         let values: Vec<f32> = self.values_f64(graph, id)?.iter().map(|&v| v as f32).collect();
         match values.iter().position(|v| !v.is_finite()) {
@@ -150,7 +150,9 @@ impl Weights {
     fn stored_f64(&self, graph: &Graph, id: ParamId) -> Result<Vec<f64>> {
         match graph.params.get(id) {
             Some(param) if param.source == Source::Checkpoint => self.values_f64(graph, id),
-            Some(param) => Err(Error::bad(&param.name, "a batch norm is folded into a parameter that is folded itself")),
+            Some(param) => {
+                Err(Error::bad(&param.name, "a batch norm is folded into a parameter that is folded itself"))
+            }
             None => Err(no_param(graph, id)),
         }
     }
@@ -309,7 +311,8 @@ mod tests {
     #[test]
     fn a_linear_layer_may_be_stored_as_a_convolution() {
         let g = graph(5);
-        let conv = tensors(&g, |t| t.iter_mut().filter(|t| t.0 == "classifier.weight").for_each(|t| t.1 = vec![5, 4, 1, 1]));
+        let conv =
+            tensors(&g, |t| t.iter_mut().filter(|t| t.0 == "classifier.weight").for_each(|t| t.1 = vec![5, 4, 1, 1]));
         let weights = Weights::new(&g, conv, &Naming::timm()).unwrap();
         let id = g.params.iter().position(|p| p.name == "classifier.weight").unwrap();
         assert_eq!(weights.values(&g, id).unwrap().len(), 20);
@@ -345,7 +348,8 @@ mod tests {
     #[test]
     fn weights_in_memory_go_by_the_graphs_names() {
         let g = graph(5);
-        let tensors: BTreeMap<String, Vec<f32>> = g.params.iter().map(|p| (p.name.clone(), vec![0.5; p.len()])).collect();
+        let tensors: BTreeMap<String, Vec<f32>> =
+            g.params.iter().map(|p| (p.name.clone(), vec![0.5; p.len()])).collect();
         assert!(Weights::from_memory(&g, tensors.clone()).is_ok());
         let short = tensors.into_iter().map(|(n, v)| (n, v[1..].to_vec())).collect();
         let error = Weights::from_memory(&g, short).unwrap_err().to_string();
