@@ -1,6 +1,6 @@
 //! mbconv
-pub mod cpu;
 mod clock;
+pub mod cpu;
 pub mod error;
 pub mod gpu;
 pub mod graph;

@@ -28,7 +28,11 @@ impl Graph {
     pub fn trainable_params(&self) -> u64 {
         self.params
             .iter()
-            .filter(|p| p.source == Source::Checkpoint && !p.name.ends_with(".running_mean") && !p.name.ends_with(".running_var"))
+            .filter(|p| {
+                p.source == Source::Checkpoint
+                    && !p.name.ends_with(".running_mean")
+                    && !p.name.ends_with(".running_var")
+            })
             .map(|p| p.len() as u64)
             .sum()
     }

@@ -166,8 +166,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
         tiles_y: tiles_y as u32,
         tiles_x: tiles.tiles_x as u32,
     };
-    let groups =
-        [c4.div_ceil(variant.wg_x as usize), tiles.tiles_x.div_ceil(variant.wg_y as usize), args.n * tiles_y];
+    let groups = [c4.div_ceil(variant.wg_x as usize), tiles.tiles_x.div_ceil(variant.wg_y as usize), args.n * tiles_y];
     let launch = Launch { key, grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() };
     Ok((launch, tiles))
 }

@@ -11,7 +11,9 @@ pub(super) fn run(r: &mut Rewrite) {
         let producer = r.graph.nodes[id].inputs[0];
         let producer_op = r.graph.nodes[producer].op;
         match producer_op {
-            Op::Conv2d(conv) if conv.act == Activation::Identity && !conv.residual && !conv.pool && r.may_absorb(producer, id) => {
+            Op::Conv2d(conv)
+                if conv.act == Activation::Identity && !conv.residual && !conv.pool && r.may_absorb(producer, id) =>
+            {
                 let weight = &r.graph.params[conv.weight];
                 let (name, shape) = (weight.name.trim_end_matches(".weight").to_string(), weight.shape.clone());
                 let (weight, bias) = folded_params(r, &name, shape, Some(conv.weight), conv.bias, bn);
@@ -54,6 +56,10 @@ fn folded_params(
     let params = &mut r.graph.params;
     let channels = shape[0];
     params.push(Param { name: format!("{name}.folded_weight"), shape, source: Source::FoldedWeight { weight, bn } });
-    params.push(Param { name: format!("{name}.folded_bias"), shape: vec![channels], source: Source::FoldedBias { bias, bn } });
+    params.push(Param {
+        name: format!("{name}.folded_bias"),
+        shape: vec![channels],
+        source: Source::FoldedBias { bias, bn },
+    });
     (params.len() - 2, params.len() - 1)
 }

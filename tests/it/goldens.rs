@@ -111,7 +111,8 @@ fn check(name: &str, device: &str, golden: &Golden, output: &Output, bound: f64)
 /// A module's recorded statistics, first values and channel means.
 fn check_tap(place: &str, golden: &Golden, tap: &str, got: &Tensor, bound: f64) {
     let nchw = got.to_nchw();
-    let [stats, head, means] = ["stats", "head", "chan"].map(|part| golden.file.read_f64(&format!("{tap}#{part}")).unwrap());
+    let [stats, head, means] =
+        ["stats", "head", "chan"].map(|part| golden.file.read_f64(&format!("{tap}#{part}")).unwrap());
     let head_error = rel_l2(&nchw[..64], &head.iter().map(|&v| v as f32).collect::<Vec<_>>());
     let norm = nchw.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt();
     let norm_error = (norm / stats[2] - 1.0).abs();

@@ -45,7 +45,10 @@ fn any_batch_resolution_channels_and_classes() {
             let got = block_on(session(&gpu, &bundle).run(&x)).unwrap();
             for output in ["logits", "embedding"] {
                 let error = rel_l2(&got.get(output).unwrap().data, &want[output].data);
-                println!("{name} {shape} {classes} classes, {output} on {}: {error:.1e} (bound {BOUND:.0e})", gpu.facts());
+                println!(
+                    "{name} {shape} {classes} classes, {output} on {}: {error:.1e} (bound {BOUND:.0e})",
+                    gpu.facts()
+                );
                 assert!(error <= BOUND);
             }
         }
@@ -54,14 +57,30 @@ fn any_batch_resolution_channels_and_classes() {
 
 #[test]
 fn lockstep_verification_passes() {
-    let cases = [("efficientnet_b0", 224), ("efficientnet_b1", 64), ("efficientnet_b2", 64), ("efficientnet_b3", 64),
-        ("efficientnet_b4", 64), ("efficientnet_b5", 64), ("efficientnet_b6", 64), ("efficientnet_b7", 64), ("efficientnet_b8", 33)];
+    let cases = [
+        ("efficientnet_b0", 224),
+        ("efficientnet_b1", 64),
+        ("efficientnet_b2", 64),
+        ("efficientnet_b3", 64),
+        ("efficientnet_b4", 64),
+        ("efficientnet_b5", 64),
+        ("efficientnet_b6", 64),
+        ("efficientnet_b7", 64),
+        ("efficientnet_b8", 33),
+    ];
     for gpu in gpus() {
         for (name, side) in cases {
             let bundle = synthetic(name, Options::default());
             let report = block_on(verify(&gpu, &bundle, &input(Shape::new(1, side, side, 3)), |_, _| {})).unwrap();
-            let worst = report.steps.iter().max_by(|a, b| (a.rel_l2 / a.bound).total_cmp(&(b.rel_l2 / b.bound))).unwrap();
-            println!("{name} at {side}: {} values; closest to its bound: {} {:.1e} of {:.1e}", report.steps.len(), worst.label, worst.rel_l2, worst.bound);
+            let worst =
+                report.steps.iter().max_by(|a, b| (a.rel_l2 / a.bound).total_cmp(&(b.rel_l2 / b.bound))).unwrap();
+            println!(
+                "{name} at {side}: {} values; closest to its bound: {} {:.1e} of {:.1e}",
+                report.steps.len(),
+                worst.label,
+                worst.rel_l2,
+                worst.bound
+            );
             assert_eq!(report.first_failure(), None, "{name} on {}", gpu.facts());
         }
     }
@@ -72,7 +91,10 @@ fn lockstep_verification_sees_a_wrong_weight() {
     // The reference and the GPU get different weights in one layer: that layer, and only the outputs, must be named.
     let golden = Golden::load("efficientnet_b0");
     for gpu in gpus() {
-        let other = Bundle { graph: zoo::build("efficientnet_b0", &Options { bn_eps: Some(1e-2), ..Options::default() }).unwrap(), ..golden.bundle.clone() };
+        let other = Bundle {
+            graph: zoo::build("efficientnet_b0", &Options { bn_eps: Some(1e-2), ..Options::default() }).unwrap(),
+            ..golden.bundle.clone()
+        };
         let x = input(Shape::new(1, 64, 64, 3));
         let got = block_on(session(&gpu, &other).run(&x)).unwrap();
         let want = cpu::run(&golden.bundle.graph, &golden.bundle.weights, &x).unwrap();
@@ -87,7 +109,8 @@ fn every_intermediate_by_name() {
     let x = input(Shape::new(2, 64, 64, 3));
     let names: Vec<&str> = golden.bundle.graph.nodes.iter().map(|n| n.name.as_str()).collect();
     let device = Device::Cpu;
-    let reference = block_on(block_on(Session::new(device, golden.bundle.clone())).unwrap().run_keeping(&x, &names)).unwrap();
+    let reference =
+        block_on(block_on(Session::new(device, golden.bundle.clone())).unwrap().run_keeping(&x, &names)).unwrap();
     for gpu in gpus() {
         let session = session(&gpu, &golden.bundle);
         let got = block_on(session.run_keeping(&x, &names)).unwrap();
@@ -129,7 +152,12 @@ fn nothing_is_created_per_inference_and_another_shape_compiles_nothing() {
         let x = input(Shape::new(1, 64, 64, 3));
         let alive = || {
             let hal = gpu.device().get_internal_counters().hal;
-            [hal.bind_groups.read(), hal.compute_pipelines.read(), hal.pipeline_layouts.read(), hal.shader_modules.read()]
+            [
+                hal.bind_groups.read(),
+                hal.compute_pipelines.read(),
+                hal.pipeline_layouts.read(),
+                hal.shader_modules.read(),
+            ]
         };
         block_on(session.run(&x)).unwrap();
         let (before, compiled) = (alive(), gpu.compiled_pipelines());
@@ -146,7 +174,11 @@ fn nothing_is_created_per_inference_and_another_shape_compiles_nothing() {
 #[test]
 fn an_applications_own_device_and_buffers() {
     let bundle = synthetic("efficientnet_b0", Options::default());
-    let Some(instance) = (!gpus().is_empty()).then(|| wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env())) else { return };
+    let Some(instance) = (!gpus().is_empty())
+        .then(|| wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env()))
+    else {
+        return;
+    };
     let adapter = block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).unwrap();
     let (device, queue) = block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
     let gpu = Gpu::from_device(device.clone(), queue.clone());
@@ -219,7 +251,9 @@ fn real_photographs_have_the_reference_answers() {
             };
             let of_crop = worst(format!("tests/goldens/real/crops/lite0_{photo}.png"));
             let of_file = worst(format!("assets/{photo}.{crop}"));
-            println!("{photo}: probabilities off by {of_crop:.4} from the crop (bound 0.02), {of_file:.4} from the file (bound 0.05)");
+            println!(
+                "{photo}: probabilities off by {of_crop:.4} from the crop (bound 0.02), {of_file:.4} from the file (bound 0.05)"
+            );
             assert!(of_crop <= 0.02 && of_file <= 0.05);
         }
     }

@@ -2,9 +2,9 @@
 
 use mbconv::graph::Graph;
 use mbconv::kernels::{AdapterClass, KernelKey};
+use mbconv::passes;
 use mbconv::plan::{BufferRole, Caps, Plan, Target, Value, WeightLayout};
 use mbconv::zoo::{self, Options};
-use mbconv::passes;
 use std::collections::BTreeSet;
 
 fn fused(name: &str) -> Graph {
@@ -52,7 +52,9 @@ fn no_model_needs_more_than_sixteen_pipelines_at_any_size() {
     for model in zoo::models() {
         let graph = fused(&model.name);
         for class in [AdapterClass::Gpu, AdapterClass::Software] {
-            let keys = |shape| plan(&graph, shape, class).steps.iter().map(|s| s.launch.key.clone()).collect::<BTreeSet<KernelKey>>();
+            let keys = |shape| {
+                plan(&graph, shape, class).steps.iter().map(|s| s.launch.key.clone()).collect::<BTreeSet<KernelKey>>()
+            };
             let native = keys([1, model.resolution, model.resolution]);
             assert!(native.len() <= 16, "{} ({class:?}): {} pipelines", model.name, native.len());
             for shape in [[3, 64, 96], [2, 131, 97], [8, model.resolution, model.resolution], [1, 512, 512]] {
@@ -102,10 +104,18 @@ pub fn assert_placed(plan: &Plan) {
         (steps.first().copied().unwrap_or(0), steps.last().copied().unwrap_or(0))
     };
     for (a, first) in plan.values.iter().enumerate() {
-        assert!(plan.buffers[first.buffer].bytes >= first.shape.padded_bytes(), "{}: value {a} fits its buffer", plan.name);
+        assert!(
+            plan.buffers[first.buffer].bytes >= first.shape.padded_bytes(),
+            "{}: value {a} fits its buffer",
+            plan.name
+        );
         let dedicated = |v: &Value| plan.buffers[v.buffer].role != BufferRole::Slot;
         for (b, second) in plan.values.iter().enumerate().skip(a + 1).filter(|(_, v)| v.buffer == first.buffer) {
-            assert!(!dedicated(first) && !dedicated(second), "{}: {a} and {b} share a buffer of the outside", plan.name);
+            assert!(
+                !dedicated(first) && !dedicated(second),
+                "{}: {a} and {b} share a buffer of the outside",
+                plan.name
+            );
             let (x, y) = (span(a), span(b));
             assert!(x.1 < y.0 || y.1 < x.0, "{}: values {a} {x:?} and {b} {y:?} are alive together", plan.name);
         }

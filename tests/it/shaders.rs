@@ -45,18 +45,26 @@ fn every_key_compiles_for_every_platform() {
     assert!(keys.len() > 20, "only {} keys", keys.len());
     for key in &keys {
         let source = kernels::source(key.shader).unwrap();
-        let module = naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{key}: {}", e.emit_to_string(&source)));
+        let module =
+            naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{key}: {}", e.emit_to_string(&source)));
         // What the web offers: no optional capability.
-        let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module).unwrap_or_else(|e| panic!("{key}: {e:?}"));
+        let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{key}: {e:?}"));
         let constants: PipelineConstants = key.consts.iter().map(|&(n, v)| (n.to_string(), f64::from(v))).collect();
-        let (module, info) = process_overrides(&module, &info, None, &constants).unwrap_or_else(|e| panic!("{key}: {e}"));
+        let (module, info) =
+            process_overrides(&module, &info, None, &constants).unwrap_or_else(|e| panic!("{key}: {e}"));
         within_limits(key, &module);
-        spv::write_vec(&module, &info, &spv::Options::default(), None).unwrap_or_else(|e| panic!("{key} to SPIR-V: {e}"));
-        msl::write_string(&module, &info, &msl_options(), &msl::PipelineOptions::default()).unwrap_or_else(|e| panic!("{key} to MSL: {e}"));
+        spv::write_vec(&module, &info, &spv::Options::default(), None)
+            .unwrap_or_else(|e| panic!("{key} to SPIR-V: {e}"));
+        msl::write_string(&module, &info, &msl_options(), &msl::PipelineOptions::default())
+            .unwrap_or_else(|e| panic!("{key} to MSL: {e}"));
         let mut text = String::new();
         let options = hlsl::Options { fake_missing_bindings: true, ..Default::default() };
         let pipeline = hlsl::PipelineOptions::default();
-        hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None).unwrap_or_else(|e| panic!("{key} to HLSL: {e}"));
+        hlsl::Writer::new(&mut text, &options, &pipeline)
+            .write(&module, &info, None)
+            .unwrap_or_else(|e| panic!("{key} to HLSL: {e}"));
     }
     println!("{} kernel keys: parsed, specialised, validated, written as SPIR-V, MSL and HLSL", keys.len());
 }
@@ -110,7 +118,8 @@ fn every_model_records_on_the_noop_device() {
         let plan = Plan::new(&graph, &layout, &target, [1, 64, 96], &[]).unwrap();
         let weights = Weights::synthetic(&graph, &Synthetic::default()).unwrap();
         let buffers = pollster::block_on(WeightBuffers::new(&gpu, &graph, &layout, &weights)).unwrap();
-        let mut executor = pollster::block_on(Executor::new(&gpu, &buffers, plan)).unwrap_or_else(|e| panic!("{}: {e}", graph.name));
+        let mut executor =
+            pollster::block_on(Executor::new(&gpu, &buffers, plan)).unwrap_or_else(|e| panic!("{}: {e}", graph.name));
         pollster::block_on(executor.run(None)).unwrap_or_else(|e| panic!("{}: {e}", graph.name));
     }
 }

@@ -75,6 +75,9 @@ pub fn gpus() -> Vec<Arc<Gpu>> {
         return Vec::new();
     }
     let list = pollster::block_on(Gpu::list());
-    assert!(!list.is_empty(), "no GPU adapter: install a driver (Debian: mesa-vulkan-drivers) or set MBCONV_SKIP_GPU=1");
+    assert!(
+        !list.is_empty(),
+        "no GPU adapter: install a driver (Debian: mesa-vulkan-drivers) or set MBCONV_SKIP_GPU=1"
+    );
     (0..list.len()).map(|i| pollster::block_on(Gpu::open(&Select::Index(i))).unwrap()).collect()
 }
