@@ -1,4 +1,6 @@
 //! mbconv
+#[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
+pub mod cli;
 pub mod cpu;
 mod clock;
 pub mod error;
