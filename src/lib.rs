@@ -1,8 +1,9 @@
 //! mbconv
+mod clock;
+
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
 pub mod cli;
 pub mod cpu;
-mod clock;
 pub mod error;
 pub mod gpu;
 pub mod graph;

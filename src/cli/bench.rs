@@ -1,8 +1,8 @@
 //! `mbconv bench`.
 
 use super::common::{
-    Chosen, DeviceArgs, Failure, ModelArgs, Resolution, Start, adapter_name, millis, note, peak_memory, print_json, progress_bar,
-    synthetic_input,
+    Chosen, DeviceArgs, Failure, ModelArgs, Resolution, Start, adapter_name, millis, note, peak_memory, print_json,
+    progress_bar, synthetic_input,
 };
 use crate::cpu;
 use crate::error::Result;
@@ -210,13 +210,23 @@ fn write(out: &mut dyn Write, r: &Measured) -> std::io::Result<()> {
     writeln!(out, "adapter     {}", r.adapter)?;
     writeln!(out, "model       {}, batch {}, {h}x{w}, {}", r.model, r.batch, r.weights)?;
     writeln!(out, "median      {:.2} ms, {:.1} images a second", r.median_ms, r.images_per_s)?;
-    writeln!(out, "p5, p95     {:.2}, {:.2} ms (min {:.2}, max {:.2}; {} inferences)", r.p5_ms, r.p95_ms, r.min_ms, r.max_ms, r.iters)?;
+    writeln!(
+        out,
+        "p5, p95     {:.2}, {:.2} ms (min {:.2}, max {:.2}; {} inferences)",
+        r.p5_ms, r.p95_ms, r.min_ms, r.max_ms, r.iters
+    )?;
     match r.gpu_ms {
         Some(ms) => writeln!(out, "GPU         {ms:.2} ms")?,
         None => writeln!(out, "GPU         not measured: the adapter has no timestamps")?,
     }
     let compile = if r.dispatches.is_some() { format!(", compiling {:.1} ms", r.compile_ms) } else { String::new() };
-    writeln!(out, "cold start  {:.0} ms: loading {:.1} ms{compile}, first inference {:.1} ms", r.cold_start_ms, r.load_ms, r.first_ms - r.compile_ms)?;
+    writeln!(
+        out,
+        "cold start  {:.0} ms: loading {:.1} ms{compile}, first inference {:.1} ms",
+        r.cold_start_ms,
+        r.load_ms,
+        r.first_ms - r.compile_ms
+    )?;
     if let (Some(dispatches), Some(pipelines)) = (r.dispatches, r.pipelines) {
         writeln!(out, "dispatches  {dispatches}, from {pipelines} pipelines")?;
     }

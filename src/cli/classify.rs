@@ -55,7 +55,10 @@ pub struct Args {
 }
 
 fn megapixels(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|n: &f64| *n > 0.0 && *n <= 4000.0).ok_or_else(|| "must be a number over 0, at most 4000".into())
+    text.parse()
+        .ok()
+        .filter(|n: &f64| *n > 0.0 && *n <= 4000.0)
+        .ok_or_else(|| "must be a number over 0, at most 4000".into())
 }
 
 /// A picture ready to run.
@@ -157,11 +160,17 @@ fn expand(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<(String, Error)>) {
 }
 
 fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let is_picture = |p: &PathBuf| p.is_file() && p.extension().is_some_and(|e| EXTENSIONS.iter().any(|x| e.eq_ignore_ascii_case(x)));
-    let entries = std::fs::read_dir(folder).and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>());
+    let is_picture = |p: &PathBuf| {
+        p.is_file() && p.extension().is_some_and(|e| EXTENSIONS.iter().any(|x| e.eq_ignore_ascii_case(x)))
+    };
+    let entries = std::fs::read_dir(folder)
+        .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>());
     let mut found: Vec<PathBuf> = entries.map_err(|e| Error::io(folder, e))?.into_iter().filter(is_picture).collect();
     if found.is_empty() {
-        return Err(Error::bad(folder.display().to_string(), format!("no pictures in this folder (.{})", EXTENSIONS.join(", ."))));
+        return Err(Error::bad(
+            folder.display().to_string(),
+            format!("no pictures in this folder (.{})", EXTENSIONS.join(", .")),
+        ));
     }
     found.sort();
     Ok(found)
@@ -182,7 +191,12 @@ impl Work<'_> {
         let bundle = self.session.bundle();
         let [_, h, w] = bundle.native(1);
         writeln!(self.out, "adapter  {}", adapter_name(self.session.device()))?;
-        writeln!(self.out, "model    {}, {h}x{w}, {} classes, loaded in {load_ms:.0} ms", bundle.model.name, bundle.num_classes())?;
+        writeln!(
+            self.out,
+            "model    {}, {h}x{w}, {} classes, loaded in {load_ms:.0} ms",
+            bundle.model.name,
+            bundle.num_classes()
+        )?;
         self.out.flush()
     }
 
@@ -266,14 +280,19 @@ fn write_picture(out: &mut dyn Write, done: &Classified) -> std::io::Result<()> 
     let shared = if done.batch > 1 { format!(" (shared by {})", done.batch) } else { String::new() };
     let gpu = done.gpu_ms.map_or(String::new(), |ms| format!(", of which {ms:.1} on the GPU"));
     let total = done.decode_ms + done.inference_ms;
-    writeln!(out, "  {total:.1} ms: {:.1} decoding and resizing, {:.1} inference{gpu}{shared}", done.decode_ms, done.inference_ms)?;
+    writeln!(
+        out,
+        "  {total:.1} ms: {:.1} decoding and resizing, {:.1} inference{gpu}{shared}",
+        done.decode_ms, done.inference_ms
+    )?;
     out.flush()
 }
 
 fn summary(out: &mut dyn Write, done: &[Classified], total_ms: f64) -> std::io::Result<()> {
     let sum = |part: fn(&Classified) -> f64| done.iter().map(part).sum::<f64>();
     let (decode, inference) = (sum(|d| d.decode_ms), sum(|d| d.inference_ms / d.batch as f64));
-    let gpu = done.iter().map(|d| d.gpu_ms.map(|ms| ms / d.batch as f64)).sum::<Option<f64>>().filter(|_| !done.is_empty());
+    let gpu =
+        done.iter().map(|d| d.gpu_ms.map(|ms| ms / d.batch as f64)).sum::<Option<f64>>().filter(|_| !done.is_empty());
     let gpu = gpu.map_or(String::new(), |ms| format!(", of which {ms:.1} on the GPU"));
     let rate = done.len() as f64 / total_ms.max(1e-3) * 1e3;
     writeln!(

@@ -152,11 +152,23 @@ fn op_text(op: &Op, in_channels: usize) -> String {
 
 fn write_layers(out: &mut dyn Write, model: &Model, graph: &Graph, layers: &[Layer]) -> std::io::Result<()> {
     let (left, right) = (Align::Left, Align::Right);
-    let mut table = Table::new(&[("layer", left), ("operation", left), ("output NHWC", right), ("parameters", right), ("multiply-adds", right)]);
+    let mut table = Table::new(&[
+        ("layer", left),
+        ("operation", left),
+        ("output NHWC", right),
+        ("parameters", right),
+        ("multiply-adds", right),
+    ]);
     for layer in layers {
         let [n, h, w, c] = layer.shape;
         let number = |n: u64| if n == 0 { "-".to_string() } else { n.to_string() };
-        table.row(vec![layer.name.clone(), layer.op.clone(), format!("{n}x{h}x{w}x{c}"), number(layer.params), number(layer.madds)]);
+        table.row(vec![
+            layer.name.clone(),
+            layer.op.clone(),
+            format!("{n}x{h}x{w}x{c}"),
+            number(layer.params),
+            number(layer.madds),
+        ]);
     }
     table.write(out)?;
     let madds: u64 = layers.iter().map(|l| l.madds).sum();
@@ -166,7 +178,11 @@ fn write_layers(out: &mut dyn Write, model: &Model, graph: &Graph, layers: &[Lay
     writeln!(out, "multiply-adds  {madds}")?;
     if let Some(p) = model.published {
         let at = model.resolution;
-        writeln!(out, "published      {} M parameters, {} M multiply-adds at {at}x{at}, top-1 {} %", p.params, p.madds, p.top1)?;
+        writeln!(
+            out,
+            "published      {} M parameters, {} M multiply-adds at {at}x{at}, top-1 {} %",
+            p.params, p.madds, p.top1
+        )?;
     }
     if !model.cite.is_empty() {
         writeln!(out, "source         {}", model.cite)?;
@@ -176,7 +192,14 @@ fn write_layers(out: &mut dyn Write, model: &Model, graph: &Graph, layers: &[Lay
 
 fn write_passes(out: &mut dyn Write, reports: &[Report]) -> std::io::Result<()> {
     for (report, pass) in reports.iter().zip(PASSES) {
-        writeln!(out, "{}: applied {}, skipped {} ({})", report.pass, report.applied.len(), report.skipped.len(), pass.place)?;
+        writeln!(
+            out,
+            "{}: applied {}, skipped {} ({})",
+            report.pass,
+            report.applied.len(),
+            report.skipped.len(),
+            pass.place
+        )?;
         for (node, reason) in &report.skipped {
             writeln!(out, "  skipped {node}: {reason}")?;
         }
@@ -185,7 +208,8 @@ fn write_passes(out: &mut dyn Write, reports: &[Report]) -> std::io::Result<()> 
 }
 
 fn pass_json(report: &Report) -> Value {
-    let skipped: Vec<Value> = report.skipped.iter().map(|(node, reason)| json!({"node": node, "reason": reason})).collect();
+    let skipped: Vec<Value> =
+        report.skipped.iter().map(|(node, reason)| json!({"node": node, "reason": reason})).collect();
     json!({"pass": report.pass, "applied": report.applied, "skipped": skipped})
 }
 

@@ -42,7 +42,9 @@ struct Row {
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let filter = args.filter.as_deref().unwrap_or_default().to_lowercase();
-    let matches = |m: &Model| m.aliases.iter().chain([&m.name, &m.family.to_string()]).any(|n| n.to_lowercase().contains(&filter));
+    let matches = |m: &Model| {
+        m.aliases.iter().chain([&m.name, &m.family.to_string()]).any(|n| n.to_lowercase().contains(&filter))
+    };
     let rows = zoo::models().into_iter().filter(matches).map(row).collect::<Result<Vec<_>, _>>()?;
     if args.json {
         return print_json(out, &rows);

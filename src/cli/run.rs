@@ -53,7 +53,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let input = read_input(&args.input, &bundle.graph)?;
     let session = pollster::block_on(Session::new(args.device.open()?, bundle))?;
-    let names: Vec<&str> = args.keep.iter().map(String::as_str).filter(|n| *n != "logits" && *n != "embedding").collect();
+    let names: Vec<&str> =
+        args.keep.iter().map(String::as_str).filter(|n| *n != "logits" && *n != "embedding").collect();
     let output = pollster::block_on(session.run_keeping(&input, &names))?;
     let tensors = tensors(&output, args)?;
     save(&args.output, &tensors, &[("arch", session.bundle().model.name.clone())])?;
@@ -91,7 +92,10 @@ fn writable(path: &Path) -> Result<()> {
         return Err(Error::io(path, std::io::ErrorKind::IsADirectory.into()));
     }
     if !folder.is_dir() {
-        return Err(Error::bad(path.display().to_string(), format!("there is no folder {} to write it to", folder.display())));
+        return Err(Error::bad(
+            path.display().to_string(),
+            format!("there is no folder {} to write it to", folder.display()),
+        ));
     }
     Ok(())
 }

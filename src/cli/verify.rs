@@ -1,8 +1,8 @@
 //! `mbconv verify`.
 
 use super::common::{
-    Align, Chosen, DeviceArgs, Failure, ModelArgs, ShapeArgs, Table, adapter_name, architecture, embedded, json_with, note, print_json,
-    progress_bar, read_input, synthetic_input,
+    Align, Chosen, DeviceArgs, Failure, ModelArgs, ShapeArgs, Table, adapter_name, architecture, embedded, json_with,
+    note, print_json, progress_bar, read_input, synthetic_input,
 };
 use crate::cpu;
 use crate::error::Error;
@@ -122,9 +122,9 @@ fn bundle(args: &Args) -> Result<Bundle, Failure> {
     }
     match args.model.choose()? {
         Chosen::Weightless(model) => synthetic(*model, &Synthetic::default().salt),
-        Chosen::Bundle(_) if args.shape.classes.or(args.shape.channels).is_some() => {
-            Err(Failure::Usage("--classes and --channels come from the weights; they go with synthetic ones (--synthetic SALT)".into()))
-        }
+        Chosen::Bundle(_) if args.shape.classes.or(args.shape.channels).is_some() => Err(Failure::Usage(
+            "--classes and --channels come from the weights; they go with synthetic ones (--synthetic SALT)".into(),
+        )),
         Chosen::Bundle(bundle) => Ok(*bundle),
     }
 }
@@ -195,7 +195,13 @@ fn write_report(
     golden: &[Check],
 ) -> std::io::Result<()> {
     writeln!(out, "adapter  {}", adapter_name(device))?;
-    writeln!(out, "model    {}, {}, input {} (NHWC)", bundle.model.name, bundle.weights.checkpoint().path(), input.shape)?;
+    writeln!(
+        out,
+        "model    {}, {}, input {} (NHWC)",
+        bundle.model.name,
+        bundle.weights.checkpoint().path(),
+        input.shape
+    )?;
     writeln!(out)?;
     let (left, right) = (Align::Left, Align::Right);
     let mut table = Table::new(&[

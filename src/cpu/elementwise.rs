@@ -16,8 +16,7 @@ pub(super) fn activation(act: Activation, x: &Tensor) -> Tensor {
 
 /// `(x - mean) / sqrt(var + eps) * gamma + beta` per channel.
 pub(super) fn batch_norm(context: &Context, bn: &BatchNorm, x: &Tensor) -> Result<Tensor> {
-    let [gamma, beta, mean, var] =
-        [bn.gamma, bn.beta, bn.mean, bn.var].map(|id| context.values_f64(id, x, x.shape.c));
+    let [gamma, beta, mean, var] = [bn.gamma, bn.beta, bn.mean, bn.var].map(|id| context.values_f64(id, x, x.shape.c));
     let (gamma, beta, mean, var) = (gamma?, beta?, mean?, var?);
     let deviation: Vec<f64> = var.iter().map(|v| (v + bn.eps).sqrt()).collect();
     Ok(per_pixel(x, |_, values| {

@@ -75,9 +75,10 @@ pub fn run_with(
 /// [`Error::NodeShape`] when the inputs are not what the operation takes, [`Error::BadInput`] for a node that
 /// does not exist, and those of [`Weights::values`].
 pub fn eval_node(graph: &Graph, weights: &Weights, id: NodeId, inputs: &[&Tensor]) -> Result<Tensor> {
-    let node = graph.nodes.get(id).ok_or_else(|| {
-        Error::bad(&graph.name, format!("there is no node {id}, only {}", graph.nodes.len()))
-    })?;
+    let node = graph
+        .nodes
+        .get(id)
+        .ok_or_else(|| Error::bad(&graph.name, format!("there is no node {id}, only {}", graph.nodes.len())))?;
     let arity = node.op.arity().max(1);
     if inputs.len() != arity {
         return Err(Error::bad(&node.name, format!("takes {arity} inputs, got {}", inputs.len())));
@@ -114,7 +115,11 @@ fn conv2d(context: &Context, conv: &crate::graph::Conv2d, inputs: &[&Tensor]) ->
     let Some(out) = conv.output(x.shape) else {
         return Err(fail(node, x, format!("a {0}x{0} window does not fit", conv.kernel)));
     };
-    if conv.out == 0 || conv.groups == 0 || !x.shape.c.is_multiple_of(conv.groups) || !conv.out.is_multiple_of(conv.groups) {
+    if conv.out == 0
+        || conv.groups == 0
+        || !x.shape.c.is_multiple_of(conv.groups)
+        || !conv.out.is_multiple_of(conv.groups)
+    {
         let problem = format!("{} groups must divide its channels and the {} of the output", conv.groups, conv.out);
         return Err(fail(node, x, problem));
     }
@@ -216,4 +221,6 @@ fn widen(values: &[f32]) -> Vec<f64> {
 }
 
 #[cfg(test)]
-mod tests;
+mod network_tests;
+#[cfg(test)]
+mod op_tests;

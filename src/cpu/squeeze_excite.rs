@@ -14,8 +14,7 @@ pub(super) fn squeeze_excite(context: &Context, se: &SqueezeExcite, x: &Tensor) 
     let expand_bias = widen(&context.values(se.expand_bias, x, c)?);
     let mut data = Vec::with_capacity(n * c);
     for squeezed in pool::means(x).chunks_exact(c) {
-        let hidden: Vec<f64> =
-            affine(&reduce, &reduce_bias, squeezed).into_iter().map(|v| se.act.eval(v)).collect();
+        let hidden: Vec<f64> = affine(&reduce, &reduce_bias, squeezed).into_iter().map(|v| se.act.eval(v)).collect();
         data.extend(affine(&expand, &expand_bias, &hidden).into_iter().map(|v| se.gate.eval(v) as f32));
     }
     Tensor::new(Shape { h: 1, w: 1, ..x.shape }, data)

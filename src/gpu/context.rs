@@ -48,13 +48,23 @@ impl AdapterFacts {
     pub fn class(&self) -> AdapterClass {
         let name = self.name.to_lowercase();
         let known = ["llvmpipe", "lavapipe", "swiftshader", "basic render"];
-        if self.kind == "Cpu" || known.iter().any(|k| name.contains(k)) { AdapterClass::Software } else { AdapterClass::Gpu }
+        if self.kind == "Cpu" || known.iter().any(|k| name.contains(k)) {
+            AdapterClass::Software
+        } else {
+            AdapterClass::Gpu
+        }
     }
 }
 
 impl std::fmt::Display for AdapterFacts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({}, {})", self.name, self.backend, if self.driver.is_empty() { "unnamed driver" } else { &self.driver })
+        write!(
+            f,
+            "{} ({}, {})",
+            self.name,
+            self.backend,
+            if self.driver.is_empty() { "unnamed driver" } else { &self.driver }
+        )
     }
 }
 
@@ -93,7 +103,11 @@ impl Gpu {
     /// The adapters there are, the best first. Backends can be limited with `WGPU_BACKEND`.
     pub async fn list() -> Vec<AdapterFacts> {
         let adapters = adapters().await;
-        adapters.iter().enumerate().map(|(i, a)| AdapterFacts::new(i, &a.get_info(), &a.limits(), a.features())).collect()
+        adapters
+            .iter()
+            .enumerate()
+            .map(|(i, a)| AdapterFacts::new(i, &a.get_info(), &a.limits(), a.features()))
+            .collect()
     }
 
     /// Opens a device of its own on the selected adapter.
@@ -102,11 +116,16 @@ impl Gpu {
     /// [`Error::NoAdapter`] when there is none, [`Error::Unknown`] when none is called that.
     pub async fn open(select: &Select) -> Result<Arc<Self>> {
         let mut adapters = adapters().await;
-        let facts: Vec<_> =
-            adapters.iter().enumerate().map(|(i, a)| AdapterFacts::new(i, &a.get_info(), &a.limits(), a.features())).collect();
+        let facts: Vec<_> = adapters
+            .iter()
+            .enumerate()
+            .map(|(i, a)| AdapterFacts::new(i, &a.get_info(), &a.limits(), a.features()))
+            .collect();
         if facts.is_empty() {
             return Err(Error::NoAdapter {
-                problem: "none found; install a driver (on Debian without a GPU: mesa-vulkan-drivers), or use --device cpu".into(),
+                problem:
+                    "none found; install a driver (on Debian without a GPU: mesa-vulkan-drivers), or use --device cpu"
+                        .into(),
             });
         }
         let at = choose(&facts, select)?;
@@ -221,10 +240,14 @@ fn choose(facts: &[AdapterFacts], select: &Select) -> Result<usize> {
     match select {
         Select::Auto => Ok(0),
         Select::Index(i) if *i < facts.len() => Ok(*i),
-        Select::Index(i) => Err(Error::bad("device", format!("index {i}, but there are {} adapters: see `mbconv devices`", facts.len()))),
+        Select::Index(i) => Err(Error::bad(
+            "device",
+            format!("index {i}, but there are {} adapters: see `mbconv devices`", facts.len()),
+        )),
         Select::Name(part) => {
             let part = part.to_lowercase();
-            let matches = |f: &AdapterFacts| format!("{} {} {}", f.name, f.backend, f.driver).to_lowercase().contains(&part);
+            let matches =
+                |f: &AdapterFacts| format!("{} {} {}", f.name, f.backend, f.driver).to_lowercase().contains(&part);
             facts.iter().position(matches).ok_or_else(|| Error::Unknown {
                 kind: "device",
                 name: part.clone(),

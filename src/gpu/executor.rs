@@ -61,18 +61,30 @@ impl Executor {
     fn allocate(gpu: &Arc<Gpu>, weights: &WeightBuffers, plan: Plan) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let create = |label: &str, size: u64, usage: Usage| {
-            gpu.device().create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
+            gpu.device().create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size,
+                usage,
+                mapped_at_creation: false,
+            })
         };
         let storage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
-        let buffers: Vec<_> =
-            plan.buffers.iter().enumerate().map(|(i, b)| create(&format!("b{i} {:?}", b.role), b.bytes, storage)).collect();
+        let buffers: Vec<_> = plan
+            .buffers
+            .iter()
+            .enumerate()
+            .map(|(i, b)| create(&format!("b{i} {:?}", b.role), b.bytes, storage))
+            .collect();
         let params = upload_params(gpu, &plan)?;
         // Stands in for squeeze sums in kernels that do not write any.
         let spare = create("spare", 16, Usage::STORAGE);
         let mut dispatches = Vec::new();
         for (i, step) in plan.steps.iter().enumerate() {
             let Some(p) = gpu.pipeline(&step.launch.key) else {
-                return Err(Error::Gpu { doing: "binding".into(), message: format!("{} is not compiled", step.launch.key) });
+                return Err(Error::Gpu {
+                    doing: "binding".into(),
+                    message: format!("{} is not compiled", step.launch.key),
+                });
             };
             let entries: Vec<_> = p
                 .bindings
@@ -95,7 +107,11 @@ impl Executor {
             end += plan.values[*value].shape.padded_bytes();
         }
         let timer = gpu.facts().timestamps.then(|| Timer {
-            queries: gpu.device().create_query_set(&wgpu::QuerySetDescriptor { label: Some("pass"), ty: wgpu::QueryType::Timestamp, count: 2 }),
+            queries: gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("pass"),
+                ty: wgpu::QueryType::Timestamp,
+                count: 2,
+            }),
             resolved: create("timestamps", TIMES_BYTES, Usage::QUERY_RESOLVE | Usage::COPY_SRC),
             offset: end,
         });
@@ -128,7 +144,10 @@ impl Executor {
     /// [`Error::BadInput`] for another shape.
     pub fn write_input(&self, input: &Tensor) -> Result<()> {
         if input.shape != self.plan.input {
-            return Err(Error::bad("input", format!("the plan is for {} (NHWC), got {}", self.plan.input, input.shape)));
+            return Err(Error::bad(
+                "input",
+                format!("the plan is for {} (NHWC), got {}", self.plan.input, input.shape),
+            ));
         }
         self.write(0, input);
         Ok(())
@@ -183,7 +202,8 @@ impl Executor {
             let nan = vec![f32::NAN; (self.plan.values[value].shape.padded_bytes() / 4) as usize];
             self.gpu.queue().write_buffer(self.buffer(value), 0, bytemuck::cast_slice(&nan));
         }
-        let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
+        let mut encoder =
+            self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
         self.encode(&mut encoder, step..step + 1, None);
         self.gpu.queue().submit([encoder.finish()]);
         let mut written = Vec::new();
@@ -202,7 +222,8 @@ impl Executor {
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read") });
+        let mut encoder =
+            self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read") });
         encoder.copy_buffer_to_buffer(self.buffer(value), 0, &staging, 0, shape.padded_bytes());
         let index = self.gpu.queue().submit([encoder.finish()]);
         let bytes = self.map(&staging, Some(index)).await?;
@@ -219,10 +240,17 @@ impl Executor {
 
     /// The whole inference: one compute pass, then the outputs and times into the readback buffer.
     fn record(&self) -> wgpu::CommandBuffer {
-        let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&self.plan.name) });
+        let mut encoder =
+            self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&self.plan.name) });
         self.encode(&mut encoder, 0..self.plan.steps.len(), self.timer.as_ref());
         for ((_, value), &offset) in self.plan.outputs.iter().zip(&self.offsets) {
-            encoder.copy_buffer_to_buffer(self.buffer(*value), 0, &self.readback, offset, self.plan.values[*value].shape.padded_bytes());
+            encoder.copy_buffer_to_buffer(
+                self.buffer(*value),
+                0,
+                &self.readback,
+                offset,
+                self.plan.values[*value].shape.padded_bytes(),
+            );
         }
         if let Some(timer) = &self.timer {
             encoder.resolve_query_set(&timer.queries, 0..2, &timer.resolved, 0);

@@ -62,7 +62,8 @@ impl Gpu {
         let source = kernels::source(key.shader).ok_or_else(unknown)?;
         let bindings = kernels::family(key.shader).ok_or_else(unknown)?.bindings;
         checked(self, &format!("compiling {label}"), || {
-            let descriptor = wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(source) };
+            let descriptor =
+                wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(source) };
             // SAFETY: every index a kernel forms is in range for the launch its family computes from the same
             // shapes that size the buffers (tests/it/kernels.rs runs each row at odd sizes with the checks on),
             // and every loop's trip count is a shape.
@@ -78,14 +79,18 @@ impl Gpu {
                 bind_group_layouts: &[Some(&layout)],
                 ..Default::default()
             });
-            let constants: Vec<(&str, f64)> = key.consts.iter().map(|&(name, value)| (name, f64::from(value))).collect();
+            let constants: Vec<(&str, f64)> =
+                key.consts.iter().map(|&(name, value)| (name, f64::from(value))).collect();
             let pipeline = self.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(&label),
                 layout: Some(&pipeline_layout),
                 module: &module,
                 entry_point: Some("main"),
                 // Kernels write all workgroup memory before they read it.
-                compilation_options: wgpu::PipelineCompilationOptions { constants: &constants, zero_initialize_workgroup_memory: false },
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    constants: &constants,
+                    zero_initialize_workgroup_memory: false,
+                },
                 cache: None,
             });
             Pipeline { pipeline, layout, bindings }
@@ -98,7 +103,9 @@ fn layout_entry(role: Role) -> wgpu::BindGroupLayoutEntry {
     let ty = match role {
         Role::Params => wgpu::BufferBindingType::Uniform,
         Role::Output | Role::Squeeze => wgpu::BufferBindingType::Storage { read_only: false },
-        Role::Input | Role::Weights | Role::Gate | Role::Residual => wgpu::BufferBindingType::Storage { read_only: true },
+        Role::Input | Role::Weights | Role::Gate | Role::Residual => {
+            wgpu::BufferBindingType::Storage { read_only: true }
+        }
     };
     wgpu::BindGroupLayoutEntry {
         binding: role as u32,

@@ -100,10 +100,14 @@ impl Builder {
     pub fn conv(&mut self, name: &str, x: Value, args: ConvArgs) -> Result<Value> {
         let ConvArgs { out, kernel, stride, groups, bias } = args;
         if out == 0 || kernel == 0 || stride == 0 || groups == 0 {
-            return self.fail(name, format!("out {out}, kernel {kernel}, stride {stride} and groups {groups} must be positive"));
+            return self.fail(
+                name,
+                format!("out {out}, kernel {kernel}, stride {stride} and groups {groups} must be positive"),
+            );
         }
         if !x.channels.is_multiple_of(groups) || !out.is_multiple_of(groups) {
-            return self.fail(name, format!("{groups} groups must divide {} input and {out} output channels", x.channels));
+            return self
+                .fail(name, format!("{groups} groups must divide {} input and {out} output channels", x.channels));
         }
         let weight = self.param(&format!("{name}.weight"), vec![out, x.channels / groups, kernel, kernel]);
         self.conv_node(name, x, args, weight, bias)
@@ -193,7 +197,14 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::Architecture`] when `hidden` is 0.
-    pub fn squeeze_excite(&mut self, name: &str, x: Value, hidden: usize, act: Activation, gate: Activation) -> Result<Value> {
+    pub fn squeeze_excite(
+        &mut self,
+        name: &str,
+        x: Value,
+        hidden: usize,
+        act: Activation,
+        gate: Activation,
+    ) -> Result<Value> {
         self.scope(name, |b| {
             let squeezed = b.global_pool("squeeze", x)?;
             let reduced = b.conv("conv_reduce", squeezed, ConvArgs::pointwise(hidden).with_bias())?;
@@ -262,7 +273,8 @@ mod tests {
     fn wrong_wiring_names_the_place() {
         let mut b = Builder::new("net", 3, Padding::Symmetric, 1e-5);
         let x = b.input();
-        let error = b.scope("blocks.0", |b| b.conv("dw", x, ConvArgs { groups: 2, ..ConvArgs::dense(8, 3, 1) })).unwrap_err();
+        let error =
+            b.scope("blocks.0", |b| b.conv("dw", x, ConvArgs { groups: 2, ..ConvArgs::dense(8, 3, 1) })).unwrap_err();
         assert!(error.to_string().contains("blocks.0.dw"), "{error}");
         let y = b.conv("c", x, ConvArgs::dense(8, 3, 1)).unwrap();
         assert!(b.add("sum", x, y).is_err());

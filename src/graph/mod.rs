@@ -51,8 +51,8 @@ pub enum Source {
     Checkpoint,
     /// `weight * gamma / sqrt(var + eps)`, per output channel, computed in f64.
     FoldedWeight {
-        /// The convolution's weight.
-        weight: ParamId,
+        /// The convolution's weight; ones for a batch norm that stands alone.
+        weight: Option<ParamId>,
         /// The batch norm behind it.
         bn: BatchNorm,
     },

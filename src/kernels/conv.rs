@@ -73,7 +73,7 @@ pub struct Variant {
     pub wg_y: u32,
 }
 
-const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 2, wg_y: 4 };
+const SOFTWARE: Variant = Variant { rows: 4, cols: 2, wg_x: 2, wg_y: 4 };
 const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 8, wg_y: 8 };
 
 /// Every row; all compute the same.

@@ -100,7 +100,7 @@ pub struct Variant {
     pub wg_y: u32,
 }
 
-const SOFTWARE: Variant = Variant { cols: 7, max_rows: 14, wg_x: 8, wg_y: 1 };
+const SOFTWARE: Variant = Variant { cols: 4, max_rows: 14, wg_x: 8, wg_y: 1 };
 const GPU: Variant = Variant { cols: 4, max_rows: 7, wg_x: 8, wg_y: 8 };
 
 /// Every row; all compute the same but for the tiles of the squeeze.
@@ -166,8 +166,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
         tiles_y: tiles_y as u32,
         tiles_x: tiles.tiles_x as u32,
     };
-    let groups =
-        [c4.div_ceil(variant.wg_x as usize), tiles.tiles_x.div_ceil(variant.wg_y as usize), args.n * tiles_y];
+    let groups = [c4.div_ceil(variant.wg_x as usize), tiles.tiles_x.div_ceil(variant.wg_y as usize), args.n * tiles_y];
     let launch = Launch { key, grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() };
     Ok((launch, tiles))
 }

@@ -51,7 +51,7 @@ pub struct Variant {
     pub parts: u32,
 }
 
-const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1 };
+const SOFTWARE: Variant = Variant { rows: 4, cols: 2, wg_x: 8, parts: 1 };
 const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8 };
 
 /// Every row; all compute the same up to the order of the sum over positions.

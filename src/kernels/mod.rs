@@ -236,6 +236,3 @@ fn pack_blocks(weight: &[f32], taps: usize, inputs: usize, outputs: usize, out: 
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

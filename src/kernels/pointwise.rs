@@ -24,6 +24,8 @@ pub struct Args {
     pub gate: bool,
     /// [`super::Role::Residual`] is added last.
     pub residual: bool,
+    /// The input has one position at any resolution (a classifier's).
+    pub vector: bool,
 }
 
 /// `struct Params` of the shader.
@@ -54,7 +56,7 @@ pub struct Variant {
 }
 
 /// A software adapter's large tile.
-const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 1, wg_y: 8 };
+const SOFTWARE: Variant = Variant { rows: 4, cols: 2, wg_x: 1, wg_y: 8 };
 /// A software adapter's product with one vector.
 const SOFTWARE_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, wg_y: 1 };
 /// A GPU's tile.
@@ -67,14 +69,16 @@ const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 32, wg_y: 1 };
 /// Every row; all compute the same.
 pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_VECTOR, GPU, GPU_SMALL, GPU_VECTOR];
 
-/// The default row.
+/// From this many channels on (of the wider side), a mobile network's maps have few positions.
+const WIDE: usize = 480;
+
+/// The default row. It follows from the network alone: another batch or resolution must not need another pipeline.
 pub fn choose(args: &Args, class: AdapterClass) -> Variant {
-    let rows = args.n * args.pixels;
     match class {
-        AdapterClass::Software if rows == 1 => SOFTWARE_VECTOR,
+        AdapterClass::Software if args.vector => SOFTWARE_VECTOR,
         AdapterClass::Software => SOFTWARE,
-        AdapterClass::Gpu if rows == 1 => GPU_VECTOR,
-        AdapterClass::Gpu if rows <= 256 => GPU_SMALL,
+        AdapterClass::Gpu if args.vector => GPU_VECTOR,
+        AdapterClass::Gpu if args.c_in.max(args.c_out) >= WIDE => GPU_SMALL,
         AdapterClass::Gpu => GPU,
     }
 }

@@ -89,16 +89,9 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     }
     let (c4, h4) = (args.c.div_ceil(4), args.hidden.div_ceil(4));
     indexable(NAME, (args.n * args.tiles * c4) as u64)?;
-    let key = KernelKey::new(
-        NAME,
-        &[("ACT", args.act.code()), ("GATE_ACT", args.gate.code()), ("WG_X", variant.wg_x)],
-    );
-    let params = Params {
-        c4: c4 as u32,
-        h4: h4 as u32,
-        tiles: args.tiles as u32,
-        inverse: (1.0 / args.pixels as f64) as f32,
-    };
+    let key = KernelKey::new(NAME, &[("ACT", args.act.code()), ("GATE_ACT", args.gate.code()), ("WG_X", variant.wg_x)]);
+    let params =
+        Params { c4: c4 as u32, h4: h4 as u32, tiles: args.tiles as u32, inverse: (1.0 / args.pixels as f64) as f32 };
     Ok(Launch { key, grid: grid(NAME, [args.n, 1, 1])?, params: bytemuck::bytes_of(&params).to_vec() })
 }
 

@@ -1,36 +1,65 @@
 //! Folds a batch norm into the convolution before it (Jacob et al. 2017, arXiv:1712.05877, equation 14).
+//! One that must stand alone becomes a depthwise 1x1 convolution, so that no other operation is needed for it.
 
 use super::Rewrite;
-use crate::graph::{Activation, BatchNorm, Conv2d, Graph, Op, Param, ParamId, Source};
+use crate::graph::{Activation, BatchNorm, Conv2d, Op, Param, ParamId, Source};
+use crate::tensor::Padding;
 
 pub(super) fn run(r: &mut Rewrite) {
     for id in 0..r.graph.nodes.len() {
         let Op::BatchNorm(bn) = r.graph.nodes[id].op else { continue };
         let producer = r.graph.nodes[id].inputs[0];
-        let Op::Conv2d(conv) = r.graph.nodes[producer].op else { continue };
-        if conv.act != Activation::Identity || conv.residual || conv.pool || !r.may_absorb(producer, id) {
-            continue;
+        let producer_op = r.graph.nodes[producer].op;
+        match producer_op {
+            Op::Conv2d(conv)
+                if conv.act == Activation::Identity && !conv.residual && !conv.pool && r.may_absorb(producer, id) =>
+            {
+                let weight = &r.graph.params[conv.weight];
+                let (name, shape) = (weight.name.trim_end_matches(".weight").to_string(), weight.shape.clone());
+                let (weight, bias) = folded_params(r, &name, shape, Some(conv.weight), conv.bias, bn);
+                r.graph.nodes[id].op = Op::Conv2d(Conv2d { weight, bias: Some(bias), ..conv });
+                let inputs = r.graph.nodes[producer].inputs.clone();
+                r.absorbed(&[producer], id, inputs);
+            }
+            _ => stand_alone(r, id, bn),
         }
-        let (weight, bias) = folded_params(r.graph, &conv, bn);
-        r.graph.nodes[id].op = Op::Conv2d(Conv2d { weight, bias: Some(bias), ..conv });
-        let inputs = r.graph.nodes[producer].inputs.clone();
-        r.absorbed(&[producer], id, inputs);
     }
 }
 
-fn folded_params(graph: &mut Graph, conv: &Conv2d, bn: BatchNorm) -> (ParamId, ParamId) {
-    let stem = graph.params[conv.weight].name.trim_end_matches(".weight").to_string();
-    let shape = graph.params[conv.weight].shape.clone();
-    let weight = graph.params.len();
-    graph.params.push(Param {
-        name: format!("{stem}.folded_weight"),
-        shape,
-        source: Source::FoldedWeight { weight: conv.weight, bn },
+fn stand_alone(r: &mut Rewrite, id: usize, bn: BatchNorm) {
+    let channels = r.graph.params[bn.gamma].len();
+    let name = r.graph.params[bn.gamma].name.trim_end_matches(".weight").to_string();
+    let (weight, bias) = folded_params(r, &name, vec![channels, 1, 1, 1], None, None, bn);
+    r.graph.nodes[id].op = Op::Conv2d(Conv2d {
+        weight,
+        bias: Some(bias),
+        out: channels,
+        kernel: 1,
+        stride: 1,
+        padding: Padding::Symmetric,
+        groups: channels,
+        act: Activation::Identity,
+        gate: false,
+        residual: false,
+        pool: false,
     });
-    graph.params.push(Param {
-        name: format!("{stem}.folded_bias"),
-        shape: vec![conv.out],
-        source: Source::FoldedBias { bias: conv.bias, bn },
+}
+
+fn folded_params(
+    r: &mut Rewrite,
+    name: &str,
+    shape: Vec<usize>,
+    weight: Option<ParamId>,
+    bias: Option<ParamId>,
+    bn: BatchNorm,
+) -> (ParamId, ParamId) {
+    let params = &mut r.graph.params;
+    let channels = shape[0];
+    params.push(Param { name: format!("{name}.folded_weight"), shape, source: Source::FoldedWeight { weight, bn } });
+    params.push(Param {
+        name: format!("{name}.folded_bias"),
+        shape: vec![channels],
+        source: Source::FoldedBias { bias, bn },
     });
-    (weight, weight + 1)
+    (params.len() - 2, params.len() - 1)
 }

@@ -26,7 +26,9 @@ pub(super) fn activation(r: &mut Rewrite) {
     for id in 0..r.graph.nodes.len() {
         let Op::Activation(act) = r.graph.nodes[id].op else { continue };
         let producer = r.inputs(id)[0];
-        let Some(conv) = r.conv(producer).filter(|c| c.act == Activation::Identity && !c.residual && !c.pool) else { continue };
+        let Some(conv) = r.conv(producer).filter(|c| c.act == Activation::Identity && !c.residual && !c.pool) else {
+            continue;
+        };
         if r.may_absorb(producer, id) {
             r.graph.nodes[id].op = Op::Conv2d(Conv2d { act, ..conv });
             let inputs = r.inputs(producer);
@@ -67,7 +69,9 @@ pub(super) fn squeeze_excite(r: &mut Rewrite) {
 /// A scale moves into the 1x1 convolution that reads it.
 pub(super) fn scale(r: &mut Rewrite) {
     for id in 0..r.graph.nodes.len() {
-        let Some(conv) = r.conv(id).filter(|c| c.kernel == 1 && c.stride == 1 && c.groups == 1 && !c.gate) else { continue };
+        let Some(conv) = r.conv(id).filter(|c| c.kernel == 1 && c.stride == 1 && c.groups == 1 && !c.gate) else {
+            continue;
+        };
         let inputs = r.inputs(id);
         if r.graph.nodes[inputs[0]].op != Op::Scale || !r.may_absorb(inputs[0], id) {
             continue;

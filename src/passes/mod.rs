@@ -35,21 +35,13 @@ pub const PASSES: &[Pass] = &[
         place: "after the activations, which sit inside its two products",
         run: fuse::squeeze_excite,
     },
-    Pass {
-        name: "fuse_scale",
-        place: "after squeeze-excite, whose pattern ends in the scale",
-        run: fuse::scale,
-    },
+    Pass { name: "fuse_scale", place: "after squeeze-excite, whose pattern ends in the scale", run: fuse::scale },
     Pass {
         name: "fuse_residual",
         place: "after the scale, which turns the projection into its final form",
         run: fuse::residual,
     },
-    Pass {
-        name: "fuse_pool",
-        place: "last: it takes only convolutions that nothing else claimed",
-        run: fuse::pool,
-    },
+    Pass { name: "fuse_pool", place: "last: it takes only convolutions that nothing else claimed", run: fuse::pool },
 ];
 
 /// What one pass did.

@@ -90,6 +90,7 @@ impl Lowering<'_> {
                     act: conv.act,
                     gate: conv.gate,
                     residual: conv.residual,
+                    vector: self.graph.params[conv.weight].shape.len() == 2,
                 };
                 pointwise::launch(&args, class)?
             }
@@ -139,7 +140,8 @@ impl Lowering<'_> {
         if self.squeezed[id] {
             let step = self.steps.len() - 1;
             let shape = Shape::new(y.n, tiles.tiles_y, tiles.tiles_x, y.c);
-            let sums = self.add_value(ValueKind::Squeeze { node: id, tile: [tiles.height, tiles.width] }, shape, Some(step));
+            let sums =
+                self.add_value(ValueKind::Squeeze { node: id, tile: [tiles.height, tiles.width] }, shape, Some(step));
             self.steps[step].writes.push((Role::Squeeze, sums));
             self.steps[step].bytes += shape.padded_bytes();
         }
@@ -154,7 +156,8 @@ impl Lowering<'_> {
             Some(sums) => (sums, self.values[sums].shape.pixels(), x.pixels()),
             None => (self.mean(id, source, x)?, 1, 1),
         };
-        let args = squeeze_excite::Args { n: x.n, c: x.c, hidden: se.hidden, tiles, pixels, act: se.act, gate: se.gate };
+        let args =
+            squeeze_excite::Args { n: x.n, c: x.c, hidden: se.hidden, tiles, pixels, act: se.act, gate: se.gate };
         let launch = squeeze_excite::launch(&args, class)?;
         self.push(id, launch, vec![(Role::Input, input)], ValueKind::Node(id), y)
     }
@@ -200,7 +203,14 @@ impl Lowering<'_> {
         self.values.iter().position(|v| v.kind == ValueKind::Node(node)).unwrap_or(0)
     }
 
-    fn push(&mut self, id: NodeId, launch: Launch, reads: Vec<(Role, ValueId)>, kind: ValueKind, shape: Shape) -> Result<()> {
+    fn push(
+        &mut self,
+        id: NodeId,
+        launch: Launch,
+        reads: Vec<(Role, ValueId)>,
+        kind: ValueKind,
+        shape: Shape,
+    ) -> Result<()> {
         self.push_without_weights(id, launch, reads, kind, shape)?;
         let weights = self.layout.range(id);
         if let Some(step) = self.steps.last_mut() {
@@ -211,7 +221,14 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn push_without_weights(&mut self, node: NodeId, launch: Launch, reads: Vec<(Role, ValueId)>, kind: ValueKind, shape: Shape) -> Result<()> {
+    fn push_without_weights(
+        &mut self,
+        node: NodeId,
+        launch: Launch,
+        reads: Vec<(Role, ValueId)>,
+        kind: ValueKind,
+        shape: Shape,
+    ) -> Result<()> {
         let step = self.steps.len();
         for &(_, value) in &reads {
             self.values[value].last_read = step;
@@ -219,7 +236,15 @@ impl Lowering<'_> {
         let read: u64 = reads.iter().map(|r| self.values[r.1].shape.padded_bytes()).sum();
         let written = self.add_value(kind, shape, Some(step));
         let writes = vec![(Role::Output, written)];
-        self.steps.push(Step { node, launch, reads, writes, weights: None, madds: 0, bytes: read + shape.padded_bytes() });
+        self.steps.push(Step {
+            node,
+            launch,
+            reads,
+            writes,
+            weights: None,
+            madds: 0,
+            bytes: read + shape.padded_bytes(),
+        });
         Ok(())
     }
 
@@ -244,7 +269,7 @@ pub(super) fn packed_len(graph: &Graph, id: NodeId) -> usize {
         Op::Conv2d(c) => {
             let c_in = in_channels(graph, &c);
             match c.kind(c_in) {
-                                ConvKind::Pointwise => pointwise::packed_len(c_in, c.out),
+                ConvKind::Pointwise => pointwise::packed_len(c_in, c.out),
                 ConvKind::Depthwise => depthwise::packed_len(c.kernel, c.out),
                 ConvKind::Dense => conv::packed_len(c.kernel, c_in, c.out),
                 ConvKind::Grouped => 0,
@@ -276,7 +301,8 @@ pub(super) fn pack(graph: &Graph, id: NodeId, weights: &Weights, out: &mut [f32]
             }
         }
         Op::SqueezeExcite(se) => {
-            let values = [se.reduce_weight, se.reduce_bias, se.expand_weight, se.expand_bias].map(|p| weights.values(graph, p));
+            let values =
+                [se.reduce_weight, se.reduce_bias, se.expand_weight, se.expand_bias].map(|p| weights.values(graph, p));
             let [reduce, reduce_bias, expand, expand_bias] = values;
             let (reduce, reduce_bias, expand, expand_bias) = (reduce?, reduce_bias?, expand?, expand_bias?);
             let parts = squeeze_excite::Weights {

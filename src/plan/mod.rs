@@ -181,7 +181,13 @@ impl Plan {
     ///
     /// # Errors
     /// Shapes that do not fit, operations without a kernel, limits of the target.
-    pub fn new(graph: &Graph, layout: &WeightLayout, target: &Target, [n, h, w]: [usize; 3], keep: &[String]) -> Result<Self> {
+    pub fn new(
+        graph: &Graph,
+        layout: &WeightLayout,
+        target: &Target,
+        [n, h, w]: [usize; 3],
+        keep: &[String],
+    ) -> Result<Self> {
         let shapes = graph.shapes(n, h, w)?;
         let lowered = lower::lower(graph, layout, &shapes, target)?;
         let mut plan = Self {
@@ -227,7 +233,8 @@ impl Plan {
 
     fn count(&self, layout: &WeightLayout) -> Counters {
         let keys: std::collections::HashSet<_> = self.steps.iter().map(|s| &s.launch.key).collect();
-        let sum = |slot: bool| self.buffers.iter().filter(|b| (b.role == BufferRole::Slot) == slot).map(|b| b.bytes).sum();
+        let sum =
+            |slot: bool| self.buffers.iter().filter(|b| (b.role == BufferRole::Slot) == slot).map(|b| b.bytes).sum();
         Counters {
             dispatches: self.steps.len(),
             pipelines: keys.len(),
@@ -244,9 +251,20 @@ impl Plan {
         for buffer in &self.buffers {
             let available = caps.max_buffer.min(caps.max_binding);
             if buffer.bytes > available {
-                let largest = self.values.iter().filter(|v| self.buffers[v.buffer] == *buffer).max_by_key(|v| v.shape.padded_bytes());
-                let what = largest.map_or("a buffer".into(), |v| format!("{}: the tensor {} (NHWC)", self.name, v.shape));
-                return Err(Error::Limit { what, needed: buffer.bytes, available, unit: "bytes", advice: "reduce the batch or the resolution" });
+                let largest = self
+                    .values
+                    .iter()
+                    .filter(|v| self.buffers[v.buffer] == *buffer)
+                    .max_by_key(|v| v.shape.padded_bytes());
+                let what =
+                    largest.map_or("a buffer".into(), |v| format!("{}: the tensor {} (NHWC)", self.name, v.shape));
+                return Err(Error::Limit {
+                    what,
+                    needed: buffer.bytes,
+                    available,
+                    unit: "bytes",
+                    advice: "reduce the batch or the resolution",
+                });
             }
         }
         for (step, label) in self.steps.iter().zip(&self.labels) {

@@ -45,7 +45,13 @@ impl WeightLayout {
             let available = caps.max_binding.min(caps.max_buffer);
             if bytes > available {
                 let what = format!("the weights of {}", node.name);
-                return Err(Error::Limit { what, needed: bytes, available, unit: "bytes", advice: "use a narrower model" });
+                return Err(Error::Limit {
+                    what,
+                    needed: bytes,
+                    available,
+                    unit: "bytes",
+                    advice: "use a narrower model",
+                });
             }
             let mut offset = shards[shards.len() - 1].next_multiple_of(ALIGNMENT);
             if offset > 0 && offset + bytes > SHARD_BYTES.min(available) {
@@ -73,7 +79,13 @@ impl WeightLayout {
     ///
     /// # Errors
     /// As [`Weights::values`].
-    pub fn pack(&self, graph: &Graph, weights: &Weights, shard: usize, mut write: impl FnMut(u64, &[f32])) -> Result<()> {
+    pub fn pack(
+        &self,
+        graph: &Graph,
+        weights: &Weights,
+        shard: usize,
+        mut write: impl FnMut(u64, &[f32]),
+    ) -> Result<()> {
         let mut packed = Vec::new();
         for (id, range) in self.ranges.iter().enumerate() {
             if let Some(range) = range.filter(|r| r.shard == shard) {

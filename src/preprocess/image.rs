@@ -51,7 +51,13 @@ pub fn load(path: impl AsRef<Path>, facts: &Preprocess, in_channels: usize, limi
 ///
 /// # Errors
 /// As [`load`], without [`Error::Io`].
-pub fn load_bytes(name: &str, bytes: &[u8], facts: &Preprocess, in_channels: usize, limits: &DecodeLimits) -> Result<Tensor> {
+pub fn load_bytes(
+    name: &str,
+    bytes: &[u8],
+    facts: &Preprocess,
+    in_channels: usize,
+    limits: &DecodeLimits,
+) -> Result<Tensor> {
     prepare(&decode(name, bytes, limits)?, facts, in_channels)
 }
 
@@ -83,7 +89,9 @@ fn decode_inner(bytes: &[u8], limits: &DecodeLimits) -> Result<Pixels, String> {
         return Err("the file is empty".into());
     }
     if bytes.len() as u64 > max_bytes {
-        return Err(format!("the file is larger than the limit of {max_bytes} bytes; raise DecodeLimits::max_bytes if it is trusted"));
+        return Err(format!(
+            "the file is larger than the limit of {max_bytes} bytes; raise DecodeLimits::max_bytes if it is trusted"
+        ));
     }
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     let format = reader.format().filter(ImageFormat::reading_enabled).ok_or_else(|| not_a_picture(bytes))?;

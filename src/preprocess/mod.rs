@@ -28,7 +28,9 @@ pub fn prepare(picture: &Pixels, facts: &Preprocess, in_channels: usize) -> Resu
     if in_channels != 1 && in_channels != 3 {
         return Err(Error::bad(
             "image",
-            format!("the model has {in_channels} input channels; a picture gives 3 (RGB) or 1 (grey): build the input tensor yourself"),
+            format!(
+                "the model has {in_channels} input channels; a picture gives 3 (RGB) or 1 (grey): build the input tensor yourself"
+            ),
         ));
     }
     facts.channel_stats(in_channels)?;
@@ -52,6 +54,7 @@ pub fn normalise(picture: &Pixels, facts: &Preprocess) -> Result<Tensor> {
         .into_iter()
         .map(|(mean, std)| std::array::from_fn(|v| (v as f32 / 255.0 - mean) / std))
         .collect();
-    let data = picture.data().chunks_exact(c).flat_map(|p| p.iter().zip(&table).map(|(v, t)| t[usize::from(*v)])).collect();
+    let data =
+        picture.data().chunks_exact(c).flat_map(|p| p.iter().zip(&table).map(|(v, t)| t[usize::from(*v)])).collect();
     Tensor::new(Shape::new(1, picture.height(), picture.width(), c), data)
 }

@@ -34,7 +34,10 @@ impl Pixels {
     /// [`Error::BadInput`] when a side is zero or `rgba` is not `width * height * 4` bytes long.
     pub fn from_rgba(width: usize, height: usize, rgba: &[u8]) -> Result<Self> {
         if width.checked_mul(height).and_then(|p| p.checked_mul(4)) != Some(rgba.len()) {
-            return Err(Error::bad("image", format!("{width} x {height} RGBA pixels do not make {} bytes", rgba.len())));
+            return Err(Error::bad(
+                "image",
+                format!("{width} x {height} RGBA pixels do not make {} bytes", rgba.len()),
+            ));
         }
         Self::new(width, height, 3, rgba.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect())
     }
@@ -107,7 +110,9 @@ mod tests {
     #[test]
     fn luma_is_pillows() {
         // From PIL.Image.convert("L").
-        for (rgb, l) in [([255, 0, 0], 76), ([0, 255, 0], 150), ([0, 0, 255], 29), ([10, 200, 99], 132), ([255; 3], 255)] {
+        for (rgb, l) in
+            [([255, 0, 0], 76), ([0, 255, 0], 150), ([0, 0, 255], 29), ([10, 200, 99], 132), ([255; 3], 255)]
+        {
             assert_eq!(Pixels::new(1, 1, 3, rgb.to_vec()).unwrap().to_luma().data(), [l], "{rgb:?}");
         }
         let grey = Pixels::new(2, 1, 1, vec![7, 9]).unwrap();

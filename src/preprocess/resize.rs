@@ -64,7 +64,13 @@ fn crop_offset(resized: u64, crop: u64) -> u64 {
 }
 
 /// The columns and rows `xs`, `ys` of `picture` resized to `size`.
-fn resample(picture: &Pixels, size: (u64, u64), filter: Interpolation, xs: Range<u64>, ys: Range<u64>) -> Result<Pixels> {
+fn resample(
+    picture: &Pixels,
+    size: (u64, u64),
+    filter: Interpolation,
+    xs: Range<u64>,
+    ys: Range<u64>,
+) -> Result<Pixels> {
     let c = picture.channels();
     let columns = weights(picture.width(), size.0, filter, xs);
     let rows = weights(picture.height(), size.1, filter, ys);
@@ -143,8 +149,7 @@ fn weights(input: usize, output: u64, filter: Interpolation, range: Range<u64>) 
         // `as` truncates towards zero and saturates at zero, as needed at the left edge.
         let start = (centre - support + 0.5) as usize;
         let end = ((centre + support + 0.5) as usize).min(input);
-        let raw: Vec<f64> =
-            (start..end).map(|x| kernel(filter, (x as f64 - centre + 0.5) * (1.0 / stretch))).collect();
+        let raw: Vec<f64> = (start..end).map(|x| kernel(filter, (x as f64 - centre + 0.5) * (1.0 / stretch))).collect();
         let total: f64 = raw.iter().sum();
         let fixed = |v: f64| (v / total * f64::from(1 << PRECISION)).round() as i32;
         Taps { start, weights: raw.into_iter().map(fixed).collect() }
@@ -183,7 +188,10 @@ mod tests {
         let wide = Preprocess { size: [224, 299], ..lite(224, 0.875) };
         assert_eq!(resized_size(512, 600, &wide), (341, 400));
         assert_eq!(resized_size(640, 427, &wide), (384, 256));
-        assert_eq!([(256, 224), (319, 240), (321, 240), (5, 4), (7, 4)].map(|(r, c)| crop_offset(r, c)), [16, 40, 40, 0, 2]);
+        assert_eq!(
+            [(256, 224), (319, 240), (321, 240), (5, 4), (7, 4)].map(|(r, c)| crop_offset(r, c)),
+            [16, 40, 40, 0, 2]
+        );
     }
 
     #[test]

@@ -49,7 +49,13 @@ impl Bundle {
             }
             other => other,
         })?;
-        Ok(Self { preprocess: model.preprocess.clone(), labels: Labels::for_classes(options.num_classes), model, graph, weights })
+        Ok(Self {
+            preprocess: model.preprocess.clone(),
+            labels: Labels::for_classes(options.num_classes),
+            model,
+            graph,
+            weights,
+        })
     }
 
     /// `model` with synthetic weights under its own names (see [`Synthetic`]).
@@ -59,7 +65,13 @@ impl Bundle {
     pub fn synthetic(model: Model, options: &Options, recipe: &Synthetic) -> Result<Self> {
         let graph = model.build(options)?;
         let weights = Weights::synthetic(&graph, recipe)?;
-        Ok(Self { preprocess: model.preprocess.clone(), labels: Labels::for_classes(options.num_classes), model, graph, weights })
+        Ok(Self {
+            preprocess: model.preprocess.clone(),
+            labels: Labels::for_classes(options.num_classes),
+            model,
+            graph,
+            weights,
+        })
     }
 
     /// A checkpoint alone: the architecture is the one its metadata names (`arch`), else the one its tensors fit.
@@ -73,10 +85,14 @@ impl Bundle {
         let mut fitting = candidates(&checkpoint);
         let problem = match fitting.len() {
             1 => return Self::new(fitting.remove(0), checkpoint),
-            0 => "its tensors fit no registered model: name one with --model NAME --weights FILE to see what differs".to_string(),
+            0 => "its tensors fit no registered model: name one with --model NAME --weights FILE to see what differs"
+                .to_string(),
             _ => {
                 let names: Vec<_> = fitting.iter().map(|m| m.name.as_str()).collect();
-                format!("its tensors fit {}, which differ in padding and epsilon: say which with --model NAME --weights FILE", names.join(" and "))
+                format!(
+                    "its tensors fit {}, which differ in padding and epsilon: say which with --model NAME --weights FILE",
+                    names.join(" and ")
+                )
             }
         };
         Err(Error::Checkpoint { path: checkpoint.path().into(), problem })

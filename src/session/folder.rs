@@ -27,7 +27,8 @@ impl Bundle {
         let mut bundle = Self::new(model, Checkpoint::open(weights_file(path)?)?)?;
         let classes = bundle.num_classes();
         if let Some(stated) = config.number("num_classes")?.filter(|&n| n as usize != classes) {
-            return Err(config.bad("num_classes", format!("says {stated}, but the checkpoint's classifier has {classes} outputs")));
+            return Err(config
+                .bad("num_classes", format!("says {stated}, but the checkpoint's classifier has {classes} outputs")));
         }
         bundle.preprocess = config.preprocess(bundle.preprocess, bundle.graph.in_channels)?;
         if let Some(labels) = config.labels(classes)? {
@@ -75,12 +76,15 @@ impl Config {
 
     fn architecture(&self) -> Result<String> {
         let name = self.json.get("architecture").or_else(|| self.get("architecture")).and_then(Value::as_str);
-        name.map(str::to_string).ok_or_else(|| self.bad("architecture", "missing: it names the model, such as \"efficientnet_b0\"".into()))
+        name.map(str::to_string)
+            .ok_or_else(|| self.bad("architecture", "missing: it names the model, such as \"efficientnet_b0\"".into()))
     }
 
     fn number(&self, key: &str) -> Result<Option<f64>> {
         // The top level counts first: a fine-tuned model keeps the pretrained one's facts below it.
-        let Some(value) = self.json.get(key).filter(|v| !v.is_null()).or_else(|| self.get(key)) else { return Ok(None) };
+        let Some(value) = self.json.get(key).filter(|v| !v.is_null()).or_else(|| self.get(key)) else {
+            return Ok(None);
+        };
         value.as_f64().map(Some).ok_or_else(|| self.bad(key, format!("must be a number, is {value}")))
     }
 
@@ -94,7 +98,8 @@ impl Config {
     /// Facts per channel: three numbers, or one for each channel of the model.
     fn per_channel(&self, key: &str, channels: usize) -> Result<Option<Vec<f32>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        let numbers: Option<Vec<f32>> = value.as_array().and_then(|a| a.iter().map(|v| v.as_f64().map(|v| v as f32)).collect());
+        let numbers: Option<Vec<f32>> =
+            value.as_array().and_then(|a| a.iter().map(|v| v.as_f64().map(|v| v as f32)).collect());
         match numbers.filter(|n| n.len() == channels || n.len() == 1) {
             Some(numbers) => Ok(Some(numbers)),
             None => Err(self.bad(key, format!("must be a list of {channels} numbers, one a channel, is {value}"))),
@@ -110,7 +115,9 @@ impl Config {
         let mut facts = defaults;
         if let Some([stated, h, w]) = self.list::<3>("input_size")? {
             if stated as usize != channels {
-                return Err(self.bad("input_size", format!("says {stated} channels, but the checkpoint's stem has {channels}")));
+                return Err(
+                    self.bad("input_size", format!("says {stated} channels, but the checkpoint's stem has {channels}"))
+                );
             }
             facts.size = [h as usize, w as usize];
         }

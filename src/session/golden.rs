@@ -1,7 +1,7 @@
 //! Reference files: another implementation's outputs for synthetic weights and a synthetic input.
 
-use super::verify::{Check, compare};
 use super::Bundle;
+use super::verify::{Check, compare};
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use crate::weights::{Checkpoint, Synthetic, make_input};
@@ -46,7 +46,10 @@ impl Golden {
             return Err(problem("it holds no logits [N, classes]: not a classifier's reference file".into()));
         };
         if [batch, bundle.num_classes()] != [n, classes] {
-            return Err(problem(format!("its logits are {n} x {classes}, but the case says {batch} x {}", bundle.num_classes())));
+            return Err(problem(format!(
+                "its logits are {n} x {classes}, but the case says {batch} x {}",
+                bundle.num_classes()
+            )));
         }
         let logits = Tensor::new(Shape::new(n, 1, 1, classes), file.read_f32("logits")?.into_owned())?;
         let image = make_input(&recipe.salt, [batch, in_chans, height, width]);

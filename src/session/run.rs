@@ -159,7 +159,10 @@ impl Session {
 
     async fn run_gpu(&self, gpu: &Arc<Gpu>, input: &Tensor, names: &[String]) -> Result<Output> {
         if input.shape.c != self.bundle.graph.in_channels {
-            let problem = format!("{} takes {} channels, got {} (NHWC)", self.bundle.graph.name, self.bundle.graph.in_channels, input.shape);
+            let problem = format!(
+                "{} takes {} channels, got {} (NHWC)",
+                self.bundle.graph.name, self.bundle.graph.in_channels, input.shape
+            );
             return Err(Error::bad("input", problem));
         }
         let shape = [input.shape.n, input.shape.h, input.shape.w];

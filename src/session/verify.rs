@@ -78,7 +78,12 @@ pub fn bound(terms: usize) -> f64 {
 ///
 /// # Errors
 /// Those of planning and running; a difference is not an error but part of the report.
-pub async fn verify(gpu: &Arc<Gpu>, bundle: &Bundle, input: &Tensor, mut progress: impl FnMut(usize, usize)) -> Result<Report> {
+pub async fn verify(
+    gpu: &Arc<Gpu>,
+    bundle: &Bundle,
+    input: &Tensor,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Report> {
     let (graph, _) = passes::run(&bundle.graph, &[]);
     let layout = WeightLayout::new(&graph, &gpu.target().caps)?;
     let Shape { n, h, w, .. } = input.shape;
@@ -132,7 +137,9 @@ impl Lockstep<'_> {
             let written = self.executor.run_step(i, &reads.iter().collect::<Vec<_>>()).await?;
             for (&(_, value), got) in step.writes.iter().zip(&written) {
                 let terms = match plan.values[value].kind {
-                    ValueKind::Squeeze { tile, .. } => tile[0] * tile[1] + terms(self.graph, &self.graph.nodes[id], &[]),
+                    ValueKind::Squeeze { tile, .. } => {
+                        tile[0] * tile[1] + terms(self.graph, &self.graph.nodes[id], &[])
+                    }
                     _ => terms(self.graph, &self.graph.nodes[id], &reads),
                 };
                 let want = self.expected(plan, value);
@@ -198,6 +205,12 @@ pub(super) fn compare(step: usize, label: &str, key: &str, got: &Tensor, want: &
         norm += f64::from(w) * f64::from(w);
     }
     let same_shape = got.shape == want.shape;
-    let rel_l2 = if !same_shape { f64::NAN } else if difference == 0.0 { 0.0 } else { (difference / norm).sqrt() };
+    let rel_l2 = if !same_shape {
+        f64::NAN
+    } else if difference == 0.0 {
+        0.0
+    } else {
+        (difference / norm).sqrt()
+    };
     Check { step, label: label.into(), key: key.into(), shape: want.shape.to_string(), max_abs, rel_l2, bound }
 }

@@ -91,7 +91,9 @@ fn from_json(text: &str) -> Result<Vec<String>, String> {
     let entries: Vec<&Value> = match value.get("id2label").unwrap_or(&value) {
         Value::Array(list) => list.iter().collect(),
         Value::Object(map) => (0..map.len())
-            .map(|i| map.get(&i.to_string()).ok_or_else(|| format!("{} labels, but none has the key \"{i}\"", map.len())))
+            .map(|i| {
+                map.get(&i.to_string()).ok_or_else(|| format!("{} labels, but none has the key \"{i}\"", map.len()))
+            })
             .collect::<Result<_, _>>()?,
         _ => return Err("the JSON is neither a list of labels nor an object with the keys \"0\", \"1\", ...".into()),
     };
@@ -111,7 +113,10 @@ mod tests {
         let l = Labels::imagenet();
         assert_eq!(l.len(), 1000);
         let mut names: Vec<_> = (0..1000).map(|i| l.name(i).into_owned()).collect();
-        assert_eq!((names[0].as_str(), names[282].as_str(), names[999].as_str()), ("tench", "tiger cat", "toilet tissue"));
+        assert_eq!(
+            (names[0].as_str(), names[282].as_str(), names[999].as_str()),
+            ("tench", "tiger cat", "toilet tissue")
+        );
         names.sort();
         names.dedup();
         assert_eq!(names.len(), 1000, "some name occurs twice");

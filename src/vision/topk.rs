@@ -52,7 +52,11 @@ pub fn classify(logits: &[f32], k: usize, labels: &Labels) -> Vec<Prediction> {
     let probabilities = softmax(logits);
     top_k(logits, k)
         .into_iter()
-        .map(|(class, _)| Prediction { class, label: labels.name(class).into_owned(), probability: probabilities[class] })
+        .map(|(class, _)| Prediction {
+            class,
+            label: labels.name(class).into_owned(),
+            probability: probabilities[class],
+        })
         .collect()
 }
 

@@ -83,7 +83,7 @@ impl Checkpoint {
         let path = path.into();
         let mut entries = Vec::new();
         for (name, shape, values) in tensors {
-            if shape.iter().product::<usize>() != values.len() {
+            if count(&shape) != Some(values.len()) {
                 let problem = format!("{name} {shape:?} is given {} values", values.len());
                 return Err(Error::Checkpoint { path, problem });
             }
@@ -210,6 +210,11 @@ impl Bytes {
     }
 }
 
+/// Number of values of a shape, `None` when it is beyond any memory.
+pub(super) fn count(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |product, &d| product.checked_mul(d))
+}
+
 fn convert<const N: usize, T>(bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Vec<T> {
     bytes.as_chunks().0.iter().map(|&b| value(b)).collect()
 }
@@ -230,14 +235,9 @@ fn parse_header(bytes: &[u8]) -> Result<(Vec<Entry>, BTreeMap<String, String>), 
         ));
     }
     let (header, data) = rest.split_at(header_len as usize);
-    let header: Metadata =
-        serde_json::from_slice(header).map_err(|e| format!("the header is not valid: {e}"))?;
+    let header: Metadata = serde_json::from_slice(header).map_err(|e| format!("the header is not valid: {e}"))?;
     if header.data_len() > data.len() {
-        return Err(format!(
-            "truncated: its tensors take {} bytes, the file has {}",
-            header.data_len(),
-            data.len()
-        ));
+        return Err(format!("truncated: its tensors take {} bytes, the file has {}", header.data_len(), data.len()));
     }
     if header.data_len() < data.len() {
         return Err(format!("{} bytes follow the last tensor", data.len() - header.data_len()));
@@ -264,4 +264,135 @@ fn foreign(bytes: &[u8]) -> Option<&'static str> {
     // A header opens with its length and '{', so that a length whose bytes read as one of these is not meant.
     let plausible = bytes.get(8) == Some(&b'{');
     OPENINGS.iter().find(|o| !plausible && bytes.starts_with(o.0)).map(|o| o.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::tensor::{TensorView, serialize};
+
+    /// A file with one tensor of each type.
+    fn file() -> Vec<u8> {
+        let bytes: [(&str, Dtype, Vec<u8>); 5] = [
+            ("f32", Dtype::F32, [1.5f32, -2.25].iter().flat_map(|v| v.to_le_bytes()).collect()),
+            ("f64", Dtype::F64, [0.1f64, 1e-3].iter().flat_map(|v| v.to_le_bytes()).collect()),
+            ("f16", Dtype::F16, [0.5f32, 6e-8].iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()),
+            ("bf16", Dtype::BF16, [3.0f32, 1e30].iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect()),
+            ("i64", Dtype::I64, [7i64, 8].iter().flat_map(|v| v.to_le_bytes()).collect()),
+        ];
+        let views = bytes.iter().map(|(name, dtype, data)| (name, TensorView::new(*dtype, vec![2], data).unwrap()));
+        serialize(views, Some([("key".to_string(), "value".to_string())].into())).unwrap()
+    }
+
+    fn problem(bytes: impl Into<Cow<'static, [u8]>>) -> String {
+        Checkpoint::from_bytes("net.safetensors", bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_float_type_is_read_from_bytes_and_from_a_mapped_file() {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&path, file()).unwrap();
+        for c in [Checkpoint::from_bytes("memory", file()).unwrap(), Checkpoint::open(path.path()).unwrap()] {
+            assert!(matches!(c.read_f32("f32").unwrap(), Cow::Borrowed([1.5, -2.25])));
+            assert_eq!(*c.read_f32("f64").unwrap(), [0.1f32, 1e-3]);
+            assert_eq!(c.read_f64("f64").unwrap(), [0.1f64, 1e-3]);
+            assert_eq!(*c.read_f32("f16").unwrap(), [0.5, f16::from_f32(6e-8).to_f32()]);
+            assert_eq!(*c.read_f32("bf16").unwrap(), [3.0, bf16::from_f32(1e30).to_f32()]);
+            assert_eq!(c.read_f64("f32").unwrap(), [1.5, -2.25]);
+            assert!(c.read_f32("i64").unwrap_err().to_string().contains("i64 is I64"));
+            assert!(c.read_f32("none").unwrap_err().to_string().contains("no tensor named none"));
+            assert_eq!(c.dtype("bf16").as_deref(), Some("BF16"));
+            assert_eq!(c.metadata()["key"], "value");
+            assert_eq!(c.names().count(), 5);
+        }
+    }
+
+    #[test]
+    fn values_need_no_alignment() {
+        // One more space in the header moves every value by one byte.
+        let whole = file();
+        let length = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+        let mut moved = (length as u64 + 1).to_le_bytes().to_vec();
+        moved.extend(&whole[8..8 + length]);
+        moved.push(b' ');
+        moved.extend(&whole[8 + length..]);
+        let c = Checkpoint::from_bytes("moved", moved).unwrap();
+        assert_eq!(*c.read_f32("f32").unwrap(), [1.5, -2.25]);
+        assert_eq!(c.read_f64("f64").unwrap(), [0.1, 1e-3]);
+    }
+
+    #[test]
+    fn no_file_cut_anywhere_is_accepted() {
+        let whole = file();
+        for len in 0..whole.len() {
+            let message = problem(whole[..len].to_vec());
+            assert!(message.contains("truncated") || message.contains("too few"), "{len}: {message}");
+        }
+        let mut longer = whole;
+        longer.push(0);
+        assert!(problem(longer).contains("1 bytes follow the last tensor"));
+    }
+
+    #[test]
+    fn no_changed_byte_of_a_header_is_a_panic() {
+        let whole = file();
+        let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+        for at in 0..header {
+            for value in *b"\0\x01\xff0919{}[]\",:-" {
+                let mut bytes = whole.clone();
+                bytes[at] = value;
+                if let Ok(c) = Checkpoint::from_bytes("changed", bytes) {
+                    for name in c.names() {
+                        let count = count(c.shape(name).unwrap()).unwrap();
+                        assert!(
+                            c.read_f32(name).is_ok_and(|v| v.len() == count)
+                                || c.dtype(name).unwrap().contains(['I', 'U', 'C'])
+                        );
+                        let _ = c.read_f64(name);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn headers_that_lie_are_errors() {
+        let with = |header: &str, data: usize| {
+            let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+            bytes.extend(header.bytes());
+            bytes.resize(bytes.len() + data, 0);
+            problem(bytes)
+        };
+        let tensor =
+            |shape: &str, end: &str| format!(r#"{{"w":{{"dtype":"F32","shape":[{shape}],"data_offsets":[0,{end}]}}}}"#);
+        assert!(with(&tensor("2", "12"), 12).contains("the header is not valid"));
+        assert!(with(&tensor("2", "8"), 4).contains("truncated: its tensors take 8 bytes, the file has 4"));
+        assert!(with(&tensor("4294967296,4294967296,4", "8"), 8).contains("not valid"));
+        assert!(with(&tensor("-1", "8"), 8).contains("not valid"));
+        assert!(with("{", 0).contains("not valid"));
+        assert!(with("[]", 0).contains("not valid"));
+        assert!(problem(vec![0xff; 64]).contains("truncated, or another format"));
+    }
+
+    #[test]
+    fn files_of_other_formats_are_named() {
+        assert!(problem(b"PK\x03\x04 and more".as_slice()).contains("a zip archive, probably PyTorch's"));
+        assert!(problem(b"\x80\x02\x8a\x0a and more".as_slice()).contains("a pickle"));
+        assert!(problem(b"<!DOCTYPE html>".as_slice()).contains("a web page"));
+        assert!(problem(b"version https://git-lfs.github.com/spec/v1".as_slice()).contains("Git LFS pointer"));
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(Checkpoint::open(folder.path()), Err(Error::Io { .. })));
+        assert!(matches!(Checkpoint::open(folder.path().join("none")), Err(Error::Io { .. })));
+        let empty = folder.path().join("empty");
+        std::fs::write(&empty, []).unwrap();
+        assert!(Checkpoint::open(&empty).unwrap_err().to_string().contains("the file is empty"));
+    }
+
+    #[test]
+    fn tensors_in_memory_are_checked() {
+        let tensor = |name: &str, len| (name.to_string(), vec![2, 2], vec![0.0; len]);
+        assert!(Checkpoint::from_tensors("m", [tensor("a", 4)]).is_ok());
+        assert!(Checkpoint::from_tensors("m", [tensor("a", 3)]).is_err());
+        assert!(Checkpoint::from_tensors("m", [tensor("a", 4), tensor("a", 4)]).is_err());
+    }
 }

@@ -18,4 +18,4 @@ pub use names::{Naming, Scheme};
 #[cfg(not(target_arch = "wasm32"))]
 pub use save::{NamedTensor, save};
 pub use store::Weights;
-pub use synthetic::{Synthetic, bit_sum, make_input};
+pub use synthetic::{NamedShape, Synthetic, bit_sum, make_input};

@@ -272,3 +272,90 @@ fn in_block(path: &str) -> Option<(usize, usize, &str)> {
 fn number(part: Option<&str>) -> Option<usize> {
     part?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Synthetic;
+    use super::*;
+    use crate::graph::{Node, Op, Param, Source};
+
+    fn manifest(case: &str) -> Vec<(String, Vec<usize>)> {
+        let path = format!("{}/tests/goldens/{case}.safetensors", env!("CARGO_MANIFEST_DIR"));
+        Synthetic::from_golden(&Checkpoint::open(path).unwrap()).unwrap().1
+    }
+
+    /// A graph with the parameters of a case whose names are timm's, and no nodes but the input.
+    fn parameters(case: &str) -> Graph {
+        let param = |(name, shape)| Param { name, shape, source: Source::Checkpoint };
+        Graph {
+            name: case.into(),
+            in_channels: 3,
+            nodes: vec![Node { name: "input".into(), op: Op::Input, inputs: Vec::new() }],
+            params: manifest(case).into_iter().map(param).collect(),
+            outputs: Vec::new(),
+            aliases: BTreeMap::new(),
+        }
+    }
+
+    fn names(scheme: Scheme, graph: &Graph) -> Vec<String> {
+        let map = Naming { scheme, prefix: String::new() }.map(graph);
+        graph.params.iter().map(|p| map[&p.name].clone().unwrap()).collect()
+    }
+
+    #[test]
+    fn torchvision_names_its_tensors_so() {
+        let real: Vec<String> = manifest("tv_efficientnet_b0").into_iter().map(|t| t.0).collect();
+        assert_eq!(names(Scheme::Torchvision, &parameters("efficientnet_b0")), real);
+    }
+
+    #[test]
+    fn efficientnet_pytorch_names_its_tensors_so() {
+        // The published Lite0 file; none of its kind with squeeze-and-excitation is at hand.
+        let path = format!("{}/assets/efficientnet_lite0.safetensors", env!("CARGO_MANIFEST_DIR"));
+        let file = Checkpoint::open(path).unwrap();
+        let real: BTreeSet<String> = file.names().map(String::from).collect();
+        let lite: BTreeSet<String> =
+            names(Scheme::EfficientNetPytorch, &parameters("tf_efficientnet_lite0")).into_iter().collect();
+        assert_eq!(lite, real);
+        assert_eq!(Naming::of(&file).unwrap().scheme, Scheme::EfficientNetPytorch);
+        let b0 = names(Scheme::EfficientNetPytorch, &parameters("efficientnet_b0"));
+        for name in ["_blocks.0._se_reduce.weight", "_blocks.1._bn0.weight", "_blocks.15._se_expand.bias"] {
+            assert!(b0.iter().any(|n| n == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn schemes_are_recognised_behind_any_prefix() {
+        let graph = parameters("efficientnet_b0");
+        for scheme in Scheme::ALL {
+            for prefix in ["", "module.", "state_dict.model."] {
+                let naming = Naming { scheme, prefix: prefix.into() };
+                let names: Vec<String> = naming.map(&graph).into_values().flatten().collect();
+                assert_eq!(names.len(), graph.params.len());
+                assert_eq!(Naming::detect(names.iter().map(String::as_str)), Some(naming.clone()));
+                // One tensor may be missing, even the stem's.
+                let rest = names.iter().filter(|n| !n.ends_with(scheme.marks()[0]));
+                assert_eq!(Naming::detect(rest.map(String::as_str)), Some(naming));
+            }
+        }
+        assert_eq!(Naming::detect(["conv1.weight", "encoder.layer.0.weight"]), None);
+        assert_eq!(Naming::detect([]), None);
+    }
+
+    #[test]
+    fn modules_translate_both_ways() {
+        let mut graph = parameters("efficientnet_b0");
+        let modules = ["bn1", "blocks.0", "blocks.3", "blocks.3.2", "blocks.6", "bn2"];
+        graph.aliases = modules.iter().map(|m| (m.to_string(), 0)).collect();
+        let torchvision = ["features.0", "features.1", "features.4", "features.4.2", "features.7", "features.8"];
+        for (timm, torchvision) in modules.into_iter().zip(torchvision) {
+            assert_eq!(Scheme::Torchvision.module(&graph, timm).as_deref(), Some(torchvision));
+            assert_eq!(Scheme::Torchvision.canonical_module(&graph, torchvision).as_deref(), Some(timm));
+            assert_eq!(Scheme::Timm.module(&graph, timm).as_deref(), Some(timm));
+        }
+        assert_eq!(Scheme::EfficientNetPytorch.module(&graph, "blocks.3.2").as_deref(), Some("_blocks.7"));
+        assert_eq!(Scheme::EfficientNetPytorch.canonical_module(&graph, "_blocks.7").as_deref(), Some("blocks.3.2"));
+        assert_eq!(Scheme::EfficientNetPytorch.module(&graph, "blocks.3"), None);
+        assert_eq!(Scheme::EfficientNetPytorch.module(&graph, "blocks.3.9"), None);
+    }
+}

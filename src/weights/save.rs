@@ -52,7 +52,10 @@ mod tests {
     fn what_is_saved_can_be_read_and_nothing_else_is_left() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.safetensors");
-        let tensors = [("a".to_string(), vec![2, 2], vec![1.0, -2.0, f32::MIN_POSITIVE, 3e38]), ("b".to_string(), vec![1], vec![7.0])];
+        let tensors = [
+            ("a".to_string(), vec![2, 2], vec![1.0, -2.0, f32::MIN_POSITIVE, 3e38]),
+            ("b".to_string(), vec![1], vec![7.0]),
+        ];
         save(&path, &tensors, &[("made-by", "a test".to_string())]).unwrap();
         let file = Checkpoint::open(&path).unwrap();
         assert_eq!(file.read_f32("a").unwrap(), tensors[0].2);

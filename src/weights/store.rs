@@ -33,7 +33,8 @@ impl Weights {
         let checkpoint = checkpoint.into();
         let Match { names, mut problems } = Match::new(graph, &checkpoint, naming);
         let readable: Vec<&String> = names.values().collect();
-        problems.extend(platform::map(readable.len(), |i| value_problem(&checkpoint, readable[i])).into_iter().flatten());
+        problems
+            .extend(platform::map(readable.len(), |i| value_problem(&checkpoint, readable[i])).into_iter().flatten());
         if problems.is_empty() {
             return Ok(Self { checkpoint, names: Arc::new(names) });
         }
@@ -42,12 +43,7 @@ impl Weights {
             problems.truncate(LISTED);
             problems.push(format!("and {more} more"));
         }
-        Err(Error::Mismatch {
-            path: checkpoint.path().into(),
-            arch: graph.name.clone(),
-            problems,
-            looks_like: None,
-        })
+        Err(Error::Mismatch { path: checkpoint.path().into(), arch: graph.name.clone(), problems, looks_like: None })
     }
 
     /// How many tensors keep `checkpoint` from fitting `graph`: 0 when names and shapes all agree.
@@ -95,7 +91,11 @@ impl Weights {
         let param = graph.params.get(id).ok_or_else(|| no_param(graph, id))?;
         if param.source == Source::Checkpoint {
             let values = self.checkpoint.read_f32(self.stored_name(&param.name)?)?;
-            return if values.len() == param.len() { Ok(values) } else { Err(wrong_len(&param.name, param.len(), values.len())) };
+            return if values.len() == param.len() {
+                Ok(values)
+            } else {
+                Err(wrong_len(&param.name, param.len(), values.len()))
+            };
         }
         let values: Vec<f32> = self.values_f64(graph, id)?.iter().map(|&v| v as f32).collect();
         match values.iter().position(|v| !v.is_finite()) {
@@ -113,8 +113,8 @@ impl Weights {
         let values = match &param.source {
             Source::Checkpoint => self.checkpoint.read_f64(self.stored_name(&param.name)?)?,
             Source::FoldedWeight { weight, bn } => {
-                let mut values = self.stored_f64(graph, *weight)?;
                 let (scale, _) = self.scale_and_mean(graph, bn)?;
+                let mut values = weight.map_or_else(|| Ok(vec![1.0; scale.len()]), |w| self.stored_f64(graph, w))?;
                 let row = values.len() / scale.len().max(1);
                 for (values, scale) in values.chunks_mut(row.max(1)).zip(&scale) {
                     values.iter_mut().for_each(|v| *v *= scale);
@@ -150,7 +150,9 @@ impl Weights {
     fn stored_f64(&self, graph: &Graph, id: ParamId) -> Result<Vec<f64>> {
         match graph.params.get(id) {
             Some(param) if param.source == Source::Checkpoint => self.values_f64(graph, id),
-            Some(param) => Err(Error::bad(&param.name, "a batch norm is folded into a parameter that is folded itself")),
+            Some(param) => {
+                Err(Error::bad(&param.name, "a batch norm is folded into a parameter that is folded itself"))
+            }
             None => Err(no_param(graph, id)),
         }
     }
@@ -230,4 +232,127 @@ fn value_problem(checkpoint: &Checkpoint, name: &str) -> Option<String> {
     };
     let finite = count(|v| !v.is_finite(), "values that are not finite as f32");
     finite.or_else(|| if name.ends_with("running_var") { count(|v| *v < 0.0, "negative variances") } else { None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Activation, Builder, ConvArgs, Op, Param};
+    use crate::tensor::Padding;
+
+    fn graph(classes: usize) -> Graph {
+        let mut b = Builder::new("net", 3, Padding::Symmetric, 1e-3);
+        let x = b.conv("conv_stem", b.input(), ConvArgs::dense(4, 3, 2).with_bias()).unwrap();
+        let x = b.bn_act("bn1", x, Activation::Relu).unwrap();
+        let x = b.global_pool("pool", x).unwrap();
+        let x = b.linear("classifier", x, classes).unwrap();
+        b.output("logits", x);
+        b.finish().unwrap()
+    }
+
+    /// Synthetic tensors of the graph, changed by `edit`.
+    fn tensors(graph: &Graph, edit: impl FnOnce(&mut Vec<(String, Vec<usize>, Vec<f32>)>)) -> Checkpoint {
+        let state = Synthetic::default().state_of(graph).unwrap();
+        let tensor = |n: &str| (n.to_string(), state.shape(n).unwrap().to_vec(), state.read_f32(n).unwrap().to_vec());
+        let mut tensors = state.names().map(tensor).collect();
+        edit(&mut tensors);
+        Checkpoint::from_tensors("net.safetensors", tensors).unwrap()
+    }
+
+    fn problems(graph: &Graph, checkpoint: Checkpoint) -> Vec<String> {
+        match Weights::new(graph, checkpoint, &Naming::timm()) {
+            Err(Error::Mismatch { problems, .. }) => problems,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn all_problems_are_listed_at_once() {
+        let g = graph(5);
+        let broken = tensors(&g, |t| {
+            t[0].2[3] = f32::NAN;
+            t[0].2[5] = f32::INFINITY;
+            t.remove(1);
+            t.push(("extra.weight".into(), vec![1], vec![0.0]));
+            t.push(("bn1.num_batches_tracked".into(), vec![], vec![7.0]));
+            t.iter_mut().filter(|t| t.0 == "bn1.running_var").for_each(|t| t.2[2] = -0.5);
+            t.iter_mut().filter(|t| t.0 == "classifier.weight").for_each(|t| t.1 = vec![4, 5]);
+        });
+        let want = [
+            "conv_stem.bias [4] is missing",
+            "classifier.weight is [4, 5], must be [5, 4]",
+            "extra.weight [1] is unexpected",
+            "bn1.running_var holds 1 negative variances (the first, -0.5, at 2)",
+            "conv_stem.weight holds 2 values that are not finite as f32 (the first, NaN, at 3)",
+        ];
+        assert_eq!(problems(&g, broken), want);
+    }
+
+    #[test]
+    fn a_long_list_is_cut_and_counted() {
+        let g = graph(5);
+        let extra = |i| (format!("extra.{i}"), vec![1], vec![0.0]);
+        let listed = problems(&g, tensors(&g, |t| t.extend((0..57).map(extra))));
+        assert_eq!(listed.len(), 21);
+        assert_eq!(listed[20], "and 37 more");
+        assert_eq!(problems(&g, tensors(&g, |t| t.extend((0..21).map(extra)))).len(), 21);
+    }
+
+    #[test]
+    fn fit_counts_what_differs() {
+        let g = graph(5);
+        assert_eq!(Weights::fit(&g, &tensors(&g, |_| {})), 0);
+        assert_eq!(Weights::fit(&graph(6), &tensors(&g, |_| {})), 2);
+        let foreign = Checkpoint::from_tensors("m", [("a".into(), vec![1], vec![0.0])]).unwrap();
+        assert_eq!(Weights::fit(&g, &foreign), usize::MAX);
+        assert!(Naming::of(&foreign).unwrap_err().to_string().contains("conv_stem.weight (timm)"));
+    }
+
+    #[test]
+    fn a_linear_layer_may_be_stored_as_a_convolution() {
+        let g = graph(5);
+        let conv =
+            tensors(&g, |t| t.iter_mut().filter(|t| t.0 == "classifier.weight").for_each(|t| t.1 = vec![5, 4, 1, 1]));
+        let weights = Weights::new(&g, conv, &Naming::timm()).unwrap();
+        let id = g.params.iter().position(|p| p.name == "classifier.weight").unwrap();
+        assert_eq!(weights.values(&g, id).unwrap().len(), 20);
+    }
+
+    #[test]
+    fn batch_norms_fold_in_f64_and_round_once() {
+        let mut g = graph(5);
+        let Op::BatchNorm(bn) = g.nodes[2].op else { panic!("{:?}", g.nodes[2]) };
+        let weights = Weights::synthetic(&g, &Synthetic::default()).unwrap();
+        let read = |id: usize| weights.values(&g, id).unwrap().to_vec();
+        let (w, b) = (read(0), read(1));
+        let [gamma, beta, mean, var] = [bn.gamma, bn.beta, bn.mean, bn.var].map(read);
+        let scale = |c: usize| f64::from(gamma[c]) / (f64::from(var[c]) + 1e-3).sqrt();
+        let weight = Source::FoldedWeight { weight: Some(0), bn };
+        g.params.push(Param { name: "folded.weight".into(), shape: g.params[0].shape.clone(), source: weight });
+        let bias = |bias| Param { name: "folded".into(), shape: vec![4], source: Source::FoldedBias { bias, bn } };
+        g.params.extend([bias(Some(1)), bias(None)]);
+        let id = g.params.len() - 3;
+        let folded = weights.values(&g, id).unwrap();
+        for (i, v) in folded.iter().enumerate() {
+            assert_eq!(*v, (f64::from(w[i]) * scale(i / 27)) as f32);
+        }
+        for c in 0..4 {
+            let want = |b: f32| (f64::from(beta[c]) + (f64::from(b) - f64::from(mean[c])) * scale(c)) as f32;
+            assert_eq!(weights.values(&g, id + 1).unwrap()[c], want(b[c]));
+            assert_eq!(weights.values(&g, id + 2).unwrap()[c], want(0.0));
+        }
+        assert!(weights.values(&g, 99).is_err());
+        assert!(weights.values(&graph(7), g.params.len() - 4).is_err());
+    }
+
+    #[test]
+    fn weights_in_memory_go_by_the_graphs_names() {
+        let g = graph(5);
+        let tensors: BTreeMap<String, Vec<f32>> =
+            g.params.iter().map(|p| (p.name.clone(), vec![0.5; p.len()])).collect();
+        assert!(Weights::from_memory(&g, tensors.clone()).is_ok());
+        let short = tensors.into_iter().map(|(n, v)| (n, v[1..].to_vec())).collect();
+        let error = Weights::from_memory(&g, short).unwrap_err().to_string();
+        assert!(error.contains("conv_stem.weight is [107], must be [4, 3, 3, 3]"), "{error}");
+    }
 }

@@ -6,6 +6,7 @@
 //! Vectors are `center + half * t` ([`Role`]), weights `u * sqrt(3 / fan_in) * 2^exponent` where `u` mixes
 //! each odd input channel with its even neighbour by `rho`. Every f32 operation is rounded on its own.
 
+use super::checkpoint::count;
 use super::{Checkpoint, platform};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -29,6 +30,9 @@ impl Default for Synthetic {
     }
 }
 
+/// The largest state that is generated, 4 GiB.
+const MAX_VALUES: usize = 1 << 30;
+
 /// A tensor's name and shape.
 pub type NamedShape = (String, Vec<usize>);
 
@@ -51,11 +55,13 @@ impl Synthetic {
         }
         let problem = |problem: String| Error::Checkpoint { path: golden.path().into(), problem };
         let entry = |key: &str| {
-            golden.metadata().get(key).ok_or_else(|| problem(format!("it has no metadata '{key}': not a reference file")))
+            golden
+                .metadata()
+                .get(key)
+                .ok_or_else(|| problem(format!("it has no metadata '{key}': not a reference file")))
         };
         let case: Case = serde_json::from_str(entry("case")?).map_err(|e| problem(format!("case: {e}")))?;
-        let rows: Vec<Row> =
-            serde_json::from_str(entry("manifest")?).map_err(|e| problem(format!("manifest: {e}")))?;
+        let rows: Vec<Row> = serde_json::from_str(entry("manifest")?).map_err(|e| problem(format!("manifest: {e}")))?;
         let mut exponents = BTreeMap::new();
         let shapes = rows.into_iter().map(|row| match row {
             Row::Plain(name, shape) => (name, shape),
@@ -71,20 +77,25 @@ impl Synthetic {
     /// All tensors of a state with these names and shapes, in the same order; `num_batches_tracked` is left out.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] for a repeated name.
+    /// [`Error::Checkpoint`] for a repeated name or more than 2^30 values in all.
     pub fn state(&self, tensors: &[NamedShape]) -> Result<Checkpoint> {
+        let path = format!("synthetic weights '{}'", self.salt);
+        let total = tensors.iter().try_fold(0usize, |sum, t| sum.checked_add(count(&t.1)?));
+        if total.is_none_or(|total| total > MAX_VALUES) {
+            return Err(Error::Checkpoint { path, problem: format!("more than {MAX_VALUES} values are asked for") });
+        }
         let shapes: Shapes = tensors.iter().map(|t| (t.0.as_str(), t.1.as_slice())).collect();
         let values = platform::map(tensors.len(), |i| {
             let (name, shape) = &tensors[i];
             role_of(name, &shapes).map(|role| (name.clone(), shape.clone(), self.fill(name, shape, role)))
         });
-        Checkpoint::from_tensors(format!("synthetic weights '{}'", self.salt), values.into_iter().flatten())
+        Checkpoint::from_tensors(path, values.into_iter().flatten())
     }
 
     /// The state of `graph` under its own names.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] when two parameters share a name.
+    /// As [`Synthetic::state`].
     pub fn state_of(&self, graph: &Graph) -> Result<Checkpoint> {
         let tensors: Vec<NamedShape> = graph.stored_params().map(|p| (p.name.clone(), p.shape.clone())).collect();
         self.state(&tensors)
@@ -277,6 +288,13 @@ mod tests {
         assert_eq!(role("se.bias"), Some(Role::GATE));
         assert_eq!(role("fc.bias"), Some(Role::BIAS));
         assert_eq!(role("norm.weight"), Some(Role::SCALE));
+    }
+
+    #[test]
+    fn a_state_beyond_all_memory_is_an_error() {
+        for shape in [vec![usize::MAX, 2], vec![1 << 20, 1 << 11]] {
+            assert!(Synthetic::default().state(&[("w".into(), shape)]).is_err());
+        }
     }
 
     #[test]

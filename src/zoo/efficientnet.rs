@@ -200,7 +200,10 @@ impl EfficientNet {
         let fail = |place: String, problem: String| Err(Error::Architecture { arch: name.into(), place, problem });
         let Scaling { width, depth, resolution } = self.scaling;
         if !(width > 0.0 && width.is_finite() && depth > 0.0 && depth.is_finite() && resolution > 0) {
-            return fail("scaling".into(), format!("width {width}, depth {depth} and resolution {resolution} must be positive"));
+            return fail(
+                "scaling".into(),
+                format!("width {width}, depth {depth} and resolution {resolution} must be positive"),
+            );
         }
         if self.stages.is_empty() || self.head == 0 || !(self.bn_eps > 0.0 && self.bn_eps.is_finite()) {
             return fail("head".into(), "needs at least one stage, head channels and a positive bn_eps".into());
@@ -249,7 +252,8 @@ const LITE: [Row; 5] = [
     ("lite4", Scaling::new(1.4, 1.8, 300), 0.904, Some((13.0, 2640.0, 81.5))),
 ];
 
-const PAPER: &str = "Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, 2019, arXiv:1905.11946";
+const PAPER: &str =
+    "Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, 2019, arXiv:1905.11946";
 const LITE_POST: &str = "Liu, Higher accuracy on vision models with EfficientNet-Lite, TensorFlow blog, 2020";
 
 /// Every registered EfficientNet: `efficientnet_b0`-`b8`, `efficientnet_lite0`-`4` and their `tf_` forms.

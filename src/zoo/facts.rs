@@ -88,7 +88,10 @@ impl Preprocess {
     pub fn validate(&self) -> Result<()> {
         let [h, w] = self.size;
         if !(1..=16384).contains(&h) || !(1..=16384).contains(&w) {
-            return Err(Error::bad("preprocess.size", format!("{h} x {w} pixels (height x width): each side must be 1 to 16384")));
+            return Err(Error::bad(
+                "preprocess.size",
+                format!("{h} x {w} pixels (height x width): each side must be 1 to 16384"),
+            ));
         }
         if !(0.01..=1.0).contains(&self.crop_pct) {
             return Err(Error::bad("preprocess.crop_pct", format!("{}: must be 0.01 to 1", self.crop_pct)));

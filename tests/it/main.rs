@@ -1,4 +1,9 @@
 //! Integration tests: the crate from outside, on the files of `assets/`, `tests/goldens/` and `tests/fixtures/`.
 
+mod goldens;
+mod gpu;
+mod plans;
 mod preprocess;
+mod shaders;
+mod support;
 mod vision;

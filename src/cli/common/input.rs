@@ -88,7 +88,10 @@ pub fn read_input(path: &Path, graph: &Graph) -> Result<Tensor> {
         return Err(problem(format!("input is {shape:?}: it holds no value")));
     }
     if c != graph.in_channels {
-        return Err(problem(format!("input is {shape:?} (NCHW), but {} takes {} channels", graph.name, graph.in_channels)));
+        return Err(problem(format!(
+            "input is {shape:?} (NCHW), but {} takes {} channels",
+            graph.name, graph.in_channels
+        )));
     }
     Tensor::from_nchw(Shape::new(n, h, w, c), &file.read_f32("input")?)
 }

@@ -43,7 +43,9 @@ impl ModelArgs {
             (None, Some(weights)) => Bundle::open(weights)?,
             (Some(path), weights) if names_weights(path) => {
                 if weights.is_some() {
-                    return Err(Failure::Usage(format!("--model {path} has weights of its own: leave --weights out, or name the architecture")));
+                    return Err(Failure::Usage(format!(
+                        "--model {path} has weights of its own: leave --weights out, or name the architecture"
+                    )));
                 }
                 Bundle::open(path)?
             }
@@ -67,7 +69,9 @@ impl ModelArgs {
         };
         let what = format!("--model {}", self.model.as_deref().unwrap_or_default());
         if model.family == "custom" {
-            return Err(Error::bad(what, "an architecture file holds no weights: add --weights FILE.safetensors").into());
+            return Err(
+                Error::bad(what, "an architecture file holds no weights: add --weights FILE.safetensors").into()
+            );
         }
         let problem = format!(
             "its weights are not in the program (only those of {EMBEDDED} are): get model.safetensors, for instance from \
@@ -88,7 +92,10 @@ pub fn embedded() -> Result<Bundle> {
 pub fn architecture(name: &str) -> Result<Model> {
     match extension(name).as_str() {
         "toml" | "json" => zoo::from_file(Path::new(name)),
-        "safetensors" => Err(Error::bad(name, "a checkpoint, where a model's name is wanted (see `mbconv models`); checkpoints go with --weights")),
+        "safetensors" => Err(Error::bad(
+            name,
+            "a checkpoint, where a model's name is wanted (see `mbconv models`); checkpoints go with --weights",
+        )),
         _ => zoo::find(name).map_err(|error| match error {
             Error::Unknown { kind, name, nearest } if nearest.is_empty() => {
                 Error::bad(format!("no {kind} named '{name}'"), "`mbconv models` lists those there are")

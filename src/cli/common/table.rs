@@ -32,7 +32,8 @@ impl Table {
     pub fn write(&self, out: &mut dyn Write) -> Result<()> {
         let head: Vec<String> = self.columns.iter().map(|c| c.0.to_string()).collect();
         let lines: Vec<&Vec<String>> = std::iter::once(&head).chain(&self.rows).collect();
-        let width = |column: usize| lines.iter().filter_map(|l| l.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+        let width =
+            |column: usize| lines.iter().filter_map(|l| l.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
         for line in lines {
             let cells = line.iter().zip(&self.columns).zip(&widths).map(|((cell, (_, align)), &width)| match align {

@@ -20,7 +20,9 @@ fn fixture(name: &str) -> Pixels {
 
 fn failure(name: &str, limits: &DecodeLimits) -> String {
     let file = path(&format!("tests/fixtures/{name}"));
-    let e = image::decode_file(&file, limits).map(|p| format!("{name} was accepted: {} x {}", p.width(), p.height())).unwrap_err();
+    let e = image::decode_file(&file, limits)
+        .map(|p| format!("{name} was accepted: {} x {}", p.width(), p.height()))
+        .unwrap_err();
     assert!(matches!(e, Error::Image { .. }), "{name}: {e:?}");
     let text = e.to_string();
     assert!(!text.contains('\n'), "{text}");
@@ -129,7 +131,18 @@ fn truncated_files_are_refused() {
 /// Cut anywhere, a file is refused or (where only trailing bytes are gone) decoded, but nothing panics.
 #[test]
 fn no_prefix_of_a_file_panics() {
-    for name in ["rgb.png", "rgb.jpg", "progressive.jpg", "cmyk.jpg", "exif6.jpg", "animated.gif", "rgb.webp", "lossy.webp", "rgb.tiff", "rgb.bmp"] {
+    for name in [
+        "rgb.png",
+        "rgb.jpg",
+        "progressive.jpg",
+        "cmyk.jpg",
+        "exif6.jpg",
+        "animated.gif",
+        "rgb.webp",
+        "lossy.webp",
+        "rgb.tiff",
+        "rgb.bmp",
+    ] {
         let bytes = std::fs::read(path(&format!("tests/fixtures/{name}"))).unwrap();
         for end in 0..bytes.len() {
             let result = image::decode(name, &bytes[..end], &DecodeLimits::default());
@@ -146,8 +159,14 @@ fn what_is_no_picture_is_refused() {
     assert_eq!(decode(b""), "x.jpg: the file is empty");
     let advice = "give a PNG, JPEG, GIF, WebP, BMP or TIFF file";
     assert_eq!(decode(b"<html>\n<body>"), format!("x.jpg: not a picture (it starts with \"<html>\\n<\"); {advice}"));
-    assert_eq!(decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1"), format!("x.jpg: HEIC, AVIF and video files cannot be read; {advice}"));
-    assert_eq!(decode(b"\0\0\0\x20ftypavif\0\0\0\0avif"), format!("x.jpg: HEIC, AVIF and video files cannot be read; {advice}"));
+    assert_eq!(
+        decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1"),
+        format!("x.jpg: HEIC, AVIF and video files cannot be read; {advice}")
+    );
+    assert_eq!(
+        decode(b"\0\0\0\x20ftypavif\0\0\0\0avif"),
+        format!("x.jpg: HEIC, AVIF and video files cannot be read; {advice}")
+    );
     assert!(decode(b"qoif\0\0\0\x01\0\0\0\x01\x03\0").contains("not a picture"));
     assert!(decode(&[0xff, 0xd8, 0xff]).contains("Jpeg"));
 }

@@ -51,7 +51,11 @@ fn crops_of_png_photographs_equal_pillows_bit_for_bit() {
         let (case, facts) = golden(k);
         for name in ["chelsea", "coffee"] {
             let crop = resize_crop(&picture(&format!("assets/{name}.png")), &facts).unwrap();
-            assert_eq!(fnv1a64(crop.data().iter().copied()), hex(&case["images"][name]["crop_fnv1a64"]), "lite{k} {name}");
+            assert_eq!(
+                fnv1a64(crop.data().iter().copied()),
+                hex(&case["images"][name]["crop_fnv1a64"]),
+                "lite{k} {name}"
+            );
         }
     }
 }

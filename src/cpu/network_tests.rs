@@ -1,4 +1,4 @@
-//! Each operation against a loop as the textbook writes it, and a whole network against PyTorch.
+//! Whole networks, built by hand, against PyTorch: logits and every tap.
 
 use super::*;
 use crate::graph::{Activation, Builder, ConvArgs, Value};
@@ -26,7 +26,9 @@ fn efficientnet(lite: bool) -> Result<Graph> {
     for (s, (out, expand, kernel, stride, repeats)) in B0.into_iter().enumerate() {
         x = b.scope(&format!("blocks.{s}"), |b| {
             (0..repeats).try_fold(x, |x, r| {
-                b.scope(&r.to_string(), |b| block(b, x, out, expand, kernel, if r == 0 { stride } else { 1 }, !lite, act))
+                b.scope(&r.to_string(), |b| {
+                    block(b, x, out, expand, kernel, if r == 0 { stride } else { 1 }, !lite, act)
+                })
             })
         })?;
     }
@@ -86,10 +88,15 @@ fn meets_golden(case: &str, lite: bool) {
     let shape = Shape::new(1, 224, 224, 3);
     let input = Tensor::from_nchw(shape, &make_input(&recipe.salt, [1, 3, 224, 224])).unwrap();
 
-    let taps: BTreeMap<NodeId, &str> = facts["taps"].as_array().unwrap().iter().map(|tap| {
-        let name = tap[0].as_str().unwrap();
-        (graph.find(&naming.scheme.canonical_module(&graph, name).unwrap()).unwrap(), name)
-    }).collect();
+    let taps: BTreeMap<NodeId, &str> = facts["taps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tap| {
+            let name = tap[0].as_str().unwrap();
+            (graph.find(&naming.scheme.canonical_module(&graph, name).unwrap()).unwrap(), name)
+        })
+        .collect();
     let mut seen = 0;
     let outputs = run_with(&graph, &weights, &input, |id, value| {
         let Some(tap) = taps.get(&id) else { return };

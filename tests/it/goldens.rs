@@ -1,0 +1,130 @@
+//! Every network against PyTorch's float64 outputs: the CPU reference and every GPU.
+
+use crate::support::{Golden, gpus, path, rel_l2, top5};
+use mbconv::graph::Graph;
+use mbconv::session::{Device, Output, Session};
+use mbconv::weights::Naming;
+use mbconv::{Tensor, cpu, passes};
+
+const CPU_BOUND: f64 = 1e-5;
+const GPU_BOUND: f64 = 5e-5;
+
+/// On the reference, as built and (where that takes seconds, not minutes) after the passes.
+fn cpu_meets_pytorch(name: &str) {
+    let golden = Golden::load(name);
+    check(name, "cpu", &golden, &run(Device::Cpu, &golden), CPU_BOUND);
+    let small = golden.case["madds"].as_u64().unwrap() < 5_000_000_000;
+    if small {
+        let (fused, _) = passes::run(&golden.bundle.graph, &[]);
+        let logits = &cpu::run(&fused, &golden.bundle.weights, &golden.input).unwrap()["logits"];
+        let error = rel_l2(&logits.data, &golden.logits());
+        assert!(error <= CPU_BOUND, "{name} after the passes: logits differ by {error:.2e}, bound {CPU_BOUND:.0e}");
+    }
+}
+
+/// On every adapter: the plan as users run it, then once more with all taps kept.
+fn gpu_meets_pytorch(name: &str) {
+    for gpu in gpus() {
+        let golden = Golden::load(name);
+        let session = pollster::block_on(Session::new(Device::Gpu(gpu.clone()), golden.bundle.clone())).unwrap();
+        let logits = pollster::block_on(session.run(&golden.input)).unwrap().values.remove("logits").unwrap();
+        let error = rel_l2(&logits.data, &golden.logits());
+        assert!(error <= GPU_BOUND, "{name} on {}: logits differ by {error:.2e}, bound {GPU_BOUND:.0e}", gpu.facts());
+        check(name, &gpu.facts().to_string(), &golden, &run(Device::Gpu(gpu), &golden), GPU_BOUND);
+    }
+}
+
+fn counts_are_pytorchs(name: &str) {
+    let golden = Golden::load(name);
+    let size = |key: &str| golden.case[key].as_u64().unwrap() as usize;
+    let counts = golden.bundle.graph.counts(size("height"), size("width")).unwrap();
+    assert_eq!(counts.params, golden.case["params"].as_u64().unwrap(), "{name}: parameters");
+    assert_eq!(counts.madds, golden.case["madds"].as_u64().unwrap(), "{name}: multiply-adds");
+}
+
+macro_rules! cases {
+    ($($name:ident)*) => {
+        const CASES: &[&str] = &[$(stringify!($name)),*];
+        $(mod $name {
+            #[test]
+            fn cpu() {
+                super::cpu_meets_pytorch(stringify!($name));
+            }
+
+            #[test]
+            fn gpu() {
+                super::gpu_meets_pytorch(stringify!($name));
+            }
+
+            #[test]
+            fn counts() {
+                super::counts_are_pytorchs(stringify!($name));
+            }
+        })*
+    };
+}
+
+cases! {
+    efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4
+    efficientnet_b5 efficientnet_b5_128 efficientnet_b6 efficientnet_b6_128 efficientnet_b7 efficientnet_b7_128
+    tf_efficientnet_b0 tf_efficientnet_b3
+    tf_efficientnet_lite0 tf_efficientnet_lite1 tf_efficientnet_lite2 tf_efficientnet_lite3 tf_efficientnet_lite4
+    tv_efficientnet_b0
+}
+
+#[test]
+fn every_golden_file_is_a_case() {
+    for entry in std::fs::read_dir(path("tests/goldens")).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_some_and(|e| e == "safetensors") {
+            let name = file.file_stem().unwrap().to_str().unwrap();
+            assert!(CASES.contains(&name), "{name} is not tested");
+        }
+    }
+}
+
+fn run(device: Device, golden: &Golden) -> Output {
+    let taps = canonical_taps(golden);
+    let names: Vec<&str> = taps.iter().map(String::as_str).collect();
+    let session = pollster::block_on(Session::new(device, golden.bundle.clone())).unwrap();
+    pollster::block_on(session.run_keeping(&golden.input, &names)).unwrap()
+}
+
+/// The golden's taps in the graph's own names.
+fn canonical_taps(golden: &Golden) -> Vec<String> {
+    let naming = Naming::of(golden.bundle.weights.checkpoint()).unwrap();
+    let graph: &Graph = &golden.bundle.graph;
+    golden.taps().iter().map(|tap| naming.scheme.canonical_module(graph, tap).unwrap()).collect()
+}
+
+fn check(name: &str, device: &str, golden: &Golden, output: &Output, bound: f64) {
+    let (got, want) = (&output.get("logits").unwrap().data, golden.logits());
+    let error = rel_l2(got, &want);
+    println!("{name:24} {device:10} logits {error:.2e} (bound {bound:.0e})");
+    assert!(error <= bound, "{name} on {device}: logits differ by {error:.2e}, bound {bound:.0e}");
+    assert_eq!(top5(got), top5(&want), "{name} on {device}: top-5");
+    for (tap, module) in golden.taps().iter().zip(canonical_taps(golden)) {
+        check_tap(&format!("{name} on {device}, {tap}"), golden, tap, output.get(&module).unwrap(), bound);
+    }
+}
+
+/// A module's recorded statistics, first values and channel means.
+fn check_tap(place: &str, golden: &Golden, tap: &str, got: &Tensor, bound: f64) {
+    let nchw = got.to_nchw();
+    let [stats, head, means] =
+        ["stats", "head", "chan"].map(|part| golden.file.read_f64(&format!("{tap}#{part}")).unwrap());
+    let head_error = rel_l2(&nchw[..64], &head.iter().map(|&v| v as f32).collect::<Vec<_>>());
+    let norm = nchw.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt();
+    let norm_error = (norm / stats[2] - 1.0).abs();
+    // A channel's mean is the sum of its values over their number: its error is measured against the tensor's own scale.
+    let per_image = got.shape.pixels();
+    let scale = stats[2] / (nchw.len() as f64).sqrt();
+    let mean_error = means.iter().enumerate().map(|(c, want)| {
+        let images = (0..got.shape.n).map(|n| &nchw[(n * got.shape.c + c) * per_image..][..per_image]);
+        let mean = images.flatten().map(|&v| f64::from(v)).sum::<f64>() / (got.shape.n * per_image) as f64;
+        ((mean - want) / scale).abs()
+    });
+    let mean_error = mean_error.fold(0.0, f64::max);
+    println!("    {place}: first values {head_error:.1e}, norm {norm_error:.1e}, channel means {mean_error:.1e}");
+    assert!(head_error <= bound && norm_error <= bound && mean_error <= bound, "{place} is off (bound {bound:.0e})");
+}

@@ -1,0 +1,125 @@
+//! Every kernel key that any registered model can emit, through naga for all platforms, and through tint where it is
+//! installed; every model's recording on wgpu's noop device.
+
+use mbconv::gpu::{Executor, Gpu, WeightBuffers};
+use mbconv::kernels::{self, AdapterClass, KernelKey};
+use mbconv::plan::{Caps, Plan, Target, WeightLayout};
+use mbconv::weights::{Synthetic, Weights};
+use mbconv::zoo::{self, Options};
+use mbconv::{graph::Graph, passes};
+use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use std::collections::BTreeSet;
+
+/// The graphs whose keys count: each model as users run it, and with values kept that break every fusion.
+fn graphs() -> Vec<Graph> {
+    let models = zoo::models();
+    let mut graphs = Vec::new();
+    for model in &models {
+        let raw = model.build(&Options::default()).unwrap();
+        graphs.push(passes::run(&raw, &[]).0);
+        if model.name == "efficientnet_b0" || model.name == "tf_efficientnet_lite0" {
+            let all: Vec<String> = raw.nodes.iter().map(|n| n.name.clone()).collect();
+            graphs.push(passes::run(&raw, &all).0);
+        }
+    }
+    graphs
+}
+
+fn keys() -> BTreeSet<KernelKey> {
+    let mut keys = BTreeSet::new();
+    for graph in graphs() {
+        for class in [AdapterClass::Gpu, AdapterClass::Software] {
+            let target = Target { class, ..Target::web() };
+            let layout = WeightLayout::new(&graph, &target.caps).unwrap();
+            let plan = Plan::new(&graph, &layout, &target, [1, 96, 64], &[]).unwrap();
+            keys.extend(plan.steps.into_iter().map(|s| s.launch.key));
+        }
+    }
+    keys
+}
+
+#[test]
+fn every_key_compiles_for_every_platform() {
+    let keys = keys();
+    assert!(keys.len() > 20, "only {} keys", keys.len());
+    for key in &keys {
+        let source = kernels::source(key.shader).unwrap();
+        let module =
+            naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{key}: {}", e.emit_to_string(&source)));
+        // What the web offers: no optional capability.
+        let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{key}: {e:?}"));
+        let constants: PipelineConstants = key.consts.iter().map(|&(n, v)| (n.to_string(), f64::from(v))).collect();
+        let (module, info) =
+            process_overrides(&module, &info, None, &constants).unwrap_or_else(|e| panic!("{key}: {e}"));
+        within_limits(key, &module);
+        spv::write_vec(&module, &info, &spv::Options::default(), None)
+            .unwrap_or_else(|e| panic!("{key} to SPIR-V: {e}"));
+        msl::write_string(&module, &info, &msl_options(), &msl::PipelineOptions::default())
+            .unwrap_or_else(|e| panic!("{key} to MSL: {e}"));
+        let mut text = String::new();
+        let options = hlsl::Options { fake_missing_bindings: true, ..Default::default() };
+        let pipeline = hlsl::PipelineOptions::default();
+        hlsl::Writer::new(&mut text, &options, &pipeline)
+            .write(&module, &info, None)
+            .unwrap_or_else(|e| panic!("{key} to HLSL: {e}"));
+    }
+    println!("{} kernel keys: parsed, specialised, validated, written as SPIR-V, MSL and HLSL", keys.len());
+}
+
+fn msl_options() -> msl::Options {
+    msl::Options { fake_missing_bindings: true, ..Default::default() }
+}
+
+/// wgpu checks neither workgroup sizes nor workgroup bytes that come from overrides; browsers do.
+fn within_limits(key: &KernelKey, module: &naga::Module) {
+    let size = module.entry_points[0].workgroup_size;
+    let caps = Caps::web_default();
+    assert!(size.iter().product::<u32>() <= caps.max_invocations, "{key}: workgroup {size:?}");
+    assert_eq!(size, key.workgroup(), "{key}: the key's own workgroup");
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).unwrap();
+    let shared = module.global_variables.iter().filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup);
+    let bytes: u32 = shared.map(|(_, v)| layouter[v.ty].size).sum();
+    assert!(bytes <= caps.max_workgroup_bytes, "{key}: {bytes} bytes of workgroup memory");
+}
+
+#[test]
+fn tint_accepts_every_key() {
+    let Ok(version) = std::process::Command::new("tint").arg("--version").output() else {
+        eprintln!("SKIPPED: tint (Chrome's WGSL compiler) is not installed");
+        return;
+    };
+    println!("{}", String::from_utf8_lossy(&version.stdout).trim());
+    for key in keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kernel.wgsl");
+        std::fs::write(&file, kernels::source(key.shader).unwrap().as_bytes()).unwrap();
+        let overrides: Vec<String> = key.consts.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let output = std::process::Command::new("tint")
+            .args(["--format", "none", "--entry-point", "main", "--overrides", &overrides.join(",")])
+            .arg(&file)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{key}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn every_model_records_on_the_noop_device() {
+    for graph in graphs() {
+        let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let gpu = Gpu::from_device(device, queue);
+        let target = Target { class: AdapterClass::Gpu, caps: gpu.target().caps };
+        let layout = WeightLayout::new(&graph, &target.caps).unwrap();
+        // Values do not matter here: one shard's worth of weights is packed, the rest stays zero.
+        let plan = Plan::new(&graph, &layout, &target, [1, 64, 96], &[]).unwrap();
+        let weights = Weights::synthetic(&graph, &Synthetic::default()).unwrap();
+        let buffers = pollster::block_on(WeightBuffers::new(&gpu, &graph, &layout, &weights)).unwrap();
+        let mut executor =
+            pollster::block_on(Executor::new(&gpu, &buffers, plan)).unwrap_or_else(|e| panic!("{}: {e}", graph.name));
+        pollster::block_on(executor.run(None)).unwrap_or_else(|e| panic!("{}: {e}", graph.name));
+    }
+}
