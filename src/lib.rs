@@ -1,5 +1,8 @@
 //! mbconv
 mod clock;
+
+#[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
+pub mod cli;
 pub mod cpu;
 pub mod error;
 pub mod gpu;

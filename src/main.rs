@@ -1,1 +1,5 @@
-fn main() {}
+//! The `mbconv` program. Everything it does is in [`mbconv::cli`].
+
+fn main() -> std::process::ExitCode {
+    mbconv::cli::main()
+}

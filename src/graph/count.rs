@@ -1,6 +1,6 @@
 //! Counters that need no weights: parameters and multiply-adds.
 
-use super::{Graph, Op, Source};
+use super::{Graph, Op, Param, Source};
 use crate::error::Result;
 use crate::tensor::Shape;
 
@@ -26,15 +26,13 @@ impl Graph {
 
     /// Trainable parameters.
     pub fn trainable_params(&self) -> u64 {
-        self.params
-            .iter()
-            .filter(|p| {
-                p.source == Source::Checkpoint
-                    && !p.name.ends_with(".running_mean")
-                    && !p.name.ends_with(".running_var")
-            })
-            .map(|p| p.len() as u64)
-            .sum()
+        self.params.iter().filter(|p| p.source == Source::Checkpoint && trainable(p)).map(|p| p.len() as u64).sum()
+    }
+
+    /// Trainable parameters that one node reads.
+    pub fn node_params(&self, id: usize) -> u64 {
+        let params = self.nodes[id].op.params();
+        params.iter().map(|&p| &self.params[p]).filter(|p| trainable(p)).map(|p| p.len() as u64).sum()
     }
 
     /// Multiply-adds of one node, for the whole batch of `shapes`.
@@ -54,4 +52,8 @@ impl Graph {
         };
         madds as u64
     }
+}
+
+fn trainable(param: &Param) -> bool {
+    !param.name.ends_with(".running_mean") && !param.name.ends_with(".running_var")
 }

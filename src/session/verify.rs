@@ -55,7 +55,12 @@ pub struct Report {
 impl Report {
     /// The first comparison over its bound, in the order of execution.
     pub fn first_failure(&self) -> Option<&Check> {
-        self.steps.iter().chain([&self.passes]).chain(&self.end_to_end).find(|c| !c.passes())
+        self.checks().find(|c| !c.passes())
+    }
+
+    /// Every comparison in the order of execution.
+    pub fn checks(&self) -> impl Iterator<Item = &Check> {
+        self.steps.iter().chain([&self.passes]).chain(&self.end_to_end)
     }
 }
 
@@ -190,7 +195,7 @@ fn tile_sums(x: &Tensor, tile: [usize; 2], shape: Shape, factor: f64) -> Tensor 
     Tensor { shape, data: sums.iter().map(|&s| (s * factor) as f32).collect() }
 }
 
-fn compare(step: usize, label: &str, key: &str, got: &Tensor, want: &Tensor, bound: f64) -> Check {
+pub(super) fn compare(step: usize, label: &str, key: &str, got: &Tensor, want: &Tensor, bound: f64) -> Check {
     let (mut max_abs, mut difference, mut norm) = (0.0_f64, 0.0_f64, 0.0_f64);
     for (&g, &w) in got.data.iter().zip(&want.data) {
         let d = f64::from(g) - f64::from(w);

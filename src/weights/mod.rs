@@ -8,10 +8,14 @@
 mod checkpoint;
 mod names;
 pub(crate) mod platform;
+#[cfg(not(target_arch = "wasm32"))]
+mod save;
 mod store;
 mod synthetic;
 
 pub use checkpoint::Checkpoint;
 pub use names::{Naming, Scheme};
+#[cfg(not(target_arch = "wasm32"))]
+pub use save::{NamedTensor, save};
 pub use store::Weights;
 pub use synthetic::{NamedShape, Synthetic, bit_sum, make_input};

@@ -1,0 +1,253 @@
+//! `mbconv bench`.
+
+use super::common::{
+    Chosen, DeviceArgs, Failure, ModelArgs, Resolution, Start, adapter_name, millis, note, peak_memory, print_json,
+    progress_bar, synthetic_input,
+};
+use crate::cpu;
+use crate::error::Result;
+use crate::gpu::{Executor, Timing};
+use crate::session::{Bundle, Device, Session};
+use crate::tensor::Tensor;
+use crate::weights::Synthetic;
+use crate::zoo::Options;
+use std::io::Write;
+use std::time::Instant;
+
+/// Measures the time of an inference: from an input on the host to the logits on the host.
+///
+/// The input is uploaded and the logits are read back every time. Compilation and warm-up are measured apart. Without
+/// weights the model gets synthetic ones, which take the same time.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  mbconv bench                                            the built-in EfficientNet-Lite0
+  mbconv bench --model efficientnet_b0 --batch 8 --iters 50
+  mbconv bench --model efficientnet_b7 --resolution 300 --device cpu --iters 3 --warmup 0
+  mbconv bench --model efficientnet_b0 --json | jq .median_ms
+
+In JSON: load_ms is opening the device, reading and uploading the weights; compile_ms compiling pipelines and making
+buffers; first_ms compile_ms and the first inference; cold_start_ms from the start of the process to the first result;
+gpu_ms the median between the first and the last dispatch (null without timestamps); peak_rss_mb in MiB (null where
+the system does not say).")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Images per inference
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    batch: u32,
+    /// Input size: N for a square, or HEIGHTxWIDTH [default: the model's own]
+    #[arg(long, value_name = "N|HxW")]
+    resolution: Option<Resolution>,
+    /// Inferences before measuring, the first not counted
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    warmup: u32,
+    /// Inferences to measure
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    iters: u32,
+    /// Afterwards compare the logits with the CPU reference's (rel_err, relative L2)
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(serde::Serialize)]
+struct Measured {
+    version: &'static str,
+    adapter: String,
+    model: String,
+    weights: String,
+    batch: usize,
+    /// Height and width.
+    resolution: [usize; 2],
+    warmup: u32,
+    iters: u32,
+    median_ms: f64,
+    p5_ms: f64,
+    p95_ms: f64,
+    min_ms: f64,
+    max_ms: f64,
+    images_per_s: f64,
+    gpu_ms: Option<f64>,
+    load_ms: f64,
+    compile_ms: f64,
+    first_ms: f64,
+    cold_start_ms: f64,
+    peak_rss_mb: Option<f64>,
+    dispatches: Option<usize>,
+    pipelines: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rel_err: Option<f64>,
+}
+
+/// What is measured.
+enum Engine<'a> {
+    Cpu(&'a Session),
+    Gpu(Box<Executor>),
+}
+
+impl Engine<'_> {
+    /// One inference: the logits and the time.
+    fn run(&mut self, input: &Tensor) -> Result<(Tensor, Timing)> {
+        match self {
+            Self::Cpu(session) => {
+                let output = pollster::block_on(session.run(input))?;
+                Ok((output.get("logits")?.clone(), output.timing))
+            }
+            Self::Gpu(executor) => {
+                let (mut outputs, timing) = pollster::block_on(executor.run(Some(input)))?;
+                let logits = executor.plan().outputs.iter().position(|o| o.0 == "logits").unwrap_or(0);
+                Ok((outputs.swap_remove(logits), timing))
+            }
+        }
+    }
+}
+
+pub fn run(args: &Args, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
+    let clock = Instant::now();
+    let bundle = match args.model.choose()? {
+        Chosen::Bundle(bundle) => *bundle,
+        Chosen::Weightless(model) => {
+            note("note", &format!("no weights given for {}: measuring with synthetic ones", model.name));
+            Bundle::synthetic(*model, &Options::default(), &Synthetic::default())?
+        }
+    };
+    let [h, w] = args.resolution.map_or(bundle.preprocess.size, |r| r.0);
+    let batch = args.batch as usize;
+    let prepared = clock.elapsed();
+    let input = synthetic_input(&Synthetic::default().salt, [batch, h, w], &bundle.graph)?;
+    let clock = Instant::now();
+    let session = pollster::block_on(Session::new(args.device.open()?, bundle))?;
+    let load_ms = millis(prepared + clock.elapsed());
+
+    let clock = Instant::now();
+    let mut engine = match session.device() {
+        Device::Cpu => Engine::Cpu(&session),
+        Device::Gpu(_) => Engine::Gpu(Box::new(pollster::block_on(session.executor([batch, h, w]))?)),
+    };
+    let compile_ms = millis(clock.elapsed());
+    let (logits, _) = engine.run(&input)?;
+    let (first_ms, cold_start_ms) = (millis(clock.elapsed()), millis(start.elapsed()));
+
+    let (times, gpu) = measure(args, &mut engine, &input)?;
+    let counters = match &engine {
+        Engine::Gpu(executor) => Some(executor.plan().counters),
+        Engine::Cpu(_) => None,
+    };
+    let at = |share: f64| quantile(&times, share);
+    let mut result = Measured {
+        version: env!("CARGO_PKG_VERSION"),
+        adapter: adapter_name(session.device()),
+        model: session.bundle().model.name.clone(),
+        weights: session.bundle().weights.checkpoint().path().into(),
+        batch,
+        resolution: [h, w],
+        warmup: args.warmup,
+        iters: args.iters,
+        median_ms: at(0.5),
+        p5_ms: at(0.05),
+        p95_ms: at(0.95),
+        min_ms: at(0.0),
+        max_ms: at(1.0),
+        images_per_s: batch as f64 / at(0.5).max(1e-6) * 1e3,
+        gpu_ms: (gpu.len() == times.len()).then(|| quantile(&gpu, 0.5)),
+        load_ms,
+        compile_ms,
+        first_ms,
+        cold_start_ms,
+        peak_rss_mb: peak_memory(),
+        dispatches: counters.map(|c| c.dispatches),
+        pipelines: counters.map(|c| c.pipelines),
+        rel_err: None,
+    };
+    if args.check {
+        let reference = cpu::run(&session.bundle().graph, &session.bundle().weights, &input)?;
+        result.rel_err = reference.get("logits").map(|want| relative_error(&logits.data, &want.data));
+    }
+    if args.json { print_json(out, &result) } else { Ok(write(out, &result)?) }
+}
+
+/// Sorted milliseconds of whole inferences, and of their GPU parts.
+fn measure(args: &Args, engine: &mut Engine, input: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
+    for _ in 0..args.warmup {
+        engine.run(input)?;
+    }
+    let (mut times, mut gpu) = (Vec::new(), Vec::new());
+    let bar = progress_bar(args.iters as usize);
+    for _ in 0..args.iters {
+        let (_, timing) = engine.run(input)?;
+        times.push(millis(timing.total));
+        gpu.extend(timing.gpu.map(millis));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    times.sort_by(f64::total_cmp);
+    gpu.sort_by(f64::total_cmp);
+    Ok((times, gpu))
+}
+
+/// A quantile of sorted values, interpolated between neighbours.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let at = share * (sorted.len().max(1) - 1) as f64;
+    let value = |i: usize| sorted.get(i).or(sorted.last()).copied().unwrap_or(f64::NAN);
+    let (low, high) = (value(at.floor() as usize), value(at.ceil() as usize));
+    low + (high - low) * at.fract()
+}
+
+/// Relative L2 difference.
+fn relative_error(got: &[f32], want: &[f32]) -> f64 {
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let difference = norm(&mut got.iter().zip(want).map(|(g, w)| f64::from(*g) - f64::from(*w)));
+    difference / norm(&mut want.iter().map(|w| f64::from(*w)))
+}
+
+fn write(out: &mut dyn Write, r: &Measured) -> std::io::Result<()> {
+    let [h, w] = r.resolution;
+    writeln!(out, "adapter     {}", r.adapter)?;
+    writeln!(out, "model       {}, batch {}, {h}x{w}, {}", r.model, r.batch, r.weights)?;
+    writeln!(out, "median      {:.2} ms, {:.1} images a second", r.median_ms, r.images_per_s)?;
+    writeln!(
+        out,
+        "p5, p95     {:.2}, {:.2} ms (min {:.2}, max {:.2}; {} inferences)",
+        r.p5_ms, r.p95_ms, r.min_ms, r.max_ms, r.iters
+    )?;
+    match r.gpu_ms {
+        Some(ms) => writeln!(out, "GPU         {ms:.2} ms")?,
+        None => writeln!(out, "GPU         not measured: the adapter has no timestamps")?,
+    }
+    let compile = if r.dispatches.is_some() { format!(", compiling {:.1} ms", r.compile_ms) } else { String::new() };
+    writeln!(
+        out,
+        "cold start  {:.0} ms: loading {:.1} ms{compile}, first inference {:.1} ms",
+        r.cold_start_ms,
+        r.load_ms,
+        r.first_ms - r.compile_ms
+    )?;
+    if let (Some(dispatches), Some(pipelines)) = (r.dispatches, r.pipelines) {
+        writeln!(out, "dispatches  {dispatches}, from {pipelines} pipelines")?;
+    }
+    if let Some(mb) = r.peak_rss_mb {
+        writeln!(out, "memory      {mb:.0} MiB at its peak")?;
+    }
+    if let Some(error) = r.rel_err {
+        writeln!(out, "rel. error  {error:.2e} against the CPU reference")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_interpolate() {
+        let sorted = [1.0, 2.0, 3.0, 4.0];
+        assert_eq!([0.0, 0.5, 1.0].map(|s| quantile(&sorted, s)), [1.0, 2.5, 4.0]);
+        assert_eq!(quantile(&[7.0], 0.95), 7.0);
+        assert!(quantile(&[], 0.5).is_nan());
+    }
+}
