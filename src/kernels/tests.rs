@@ -9,7 +9,8 @@ fn launches() -> Vec<Launch> {
     let act = Activation::Swish;
     let mut all = Vec::new();
     for v in pointwise::VARIANTS {
-        let args = pointwise::Args { n: 2, pixels: 49, c_in: 20, c_out: 37, act, gate: true, residual: true };
+        let args =
+            pointwise::Args { n: 2, pixels: 49, c_in: 20, c_out: 37, act, gate: true, residual: true, vector: false };
         all.push(pointwise::launch_with(&args, v).unwrap());
     }
     for v in depthwise::VARIANTS {
@@ -254,7 +255,7 @@ fn grids_cover_every_output() {
     let act = Activation::Swish;
     for v in pointwise::VARIANTS {
         for (n, pixels, c_out, gate) in [(1, 49, 1280, false), (64, 90_000, 192, false), (3, 12_544, 24, true)] {
-            let args = pointwise::Args { n, pixels, c_in: 8, c_out, act, gate, residual: false };
+            let args = pointwise::Args { n, pixels, c_in: 8, c_out, act, gate, residual: false, vector: false };
             let l = match pointwise::launch_with(&args, v) {
                 Err(Error::Limit { .. }) if v.rows == 1 => continue, // a row for single vectors
                 l => l.unwrap(),
@@ -374,7 +375,16 @@ fn a_network_needs_few_pipelines() {
                 let h = resolution.div_ceil(scale);
                 for n in [1, 8] {
                     for (gate, residual) in [(false, false), (true, false), (true, true), (false, true)] {
-                        let args = pointwise::Args { n, pixels: h * h, c_in: 96, c_out: 240, act, gate, residual };
+                        let args = pointwise::Args {
+                            n,
+                            pixels: h * h,
+                            c_in: 96,
+                            c_out: 240,
+                            act,
+                            gate,
+                            residual,
+                            vector: false,
+                        };
                         keys.insert(pointwise::launch(&args, class).unwrap().key);
                     }
                     let args = head_pool::Args { n, pixels: h * h, c_in: 320, c_out: 1280, act };
@@ -388,7 +398,16 @@ fn a_network_needs_few_pipelines() {
         }
         let args = squeeze_excite::Args { n: 1, c: 96, hidden: 4, tiles: 3, pixels: 49, act, gate: act };
         keys.insert(squeeze_excite::launch(&args, class).unwrap().key);
-        let args = pointwise::Args { n: 1, pixels: 1, c_in: 1280, c_out: 1000, act, gate: false, residual: false };
+        let args = pointwise::Args {
+            n: 1,
+            pixels: 1,
+            c_in: 1280,
+            c_out: 1000,
+            act,
+            gate: false,
+            residual: false,
+            vector: true,
+        };
         keys.insert(pointwise::launch(&args, class).unwrap().key);
         assert!(keys.len() <= 16, "{class:?}: {} pipelines: {keys:#?}", keys.len());
     }
