@@ -64,9 +64,7 @@ pub struct Variant {
 }
 
 /// A software adapter's large tile.
-const SOFTWARE: Variant = Variant { rows: 8, cols: 4, wg_x: 8, roll: true };
-/// A software adapter's product with one vector.
-const SOFTWARE_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, roll: true };
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, roll: true };
 /// A GPU's tile.
 const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, roll: false };
 /// A GPU's tile for few positions.
@@ -75,13 +73,12 @@ const GPU_SMALL: Variant = Variant { rows: 2, cols: 1, wg_x: 64, roll: false };
 const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 32, roll: false };
 
 /// Every row; all compute the same.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_VECTOR, GPU, GPU_SMALL, GPU_VECTOR];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU, GPU_SMALL, GPU_VECTOR];
 
 /// The default row.
 pub fn choose(args: &Args, class: AdapterClass) -> Variant {
     let rows = args.n * args.pixels;
     match class {
-        AdapterClass::Software if rows == 1 => SOFTWARE_VECTOR,
         AdapterClass::Software => SOFTWARE,
         AdapterClass::Gpu if rows == 1 => GPU_VECTOR,
         AdapterClass::Gpu if rows <= 256 => GPU_SMALL,
