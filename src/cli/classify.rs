@@ -252,10 +252,11 @@ impl Work<'_> {
     }
 }
 
-/// The limits on a picture: memory grows with the pixels (16-bit RGBA and an RGB copy).
+/// The limits on a picture: memory is raised together with pixels.
 fn limits(megapixels: f64) -> DecodeLimits {
-    let (max_pixels, defaults) = ((megapixels * 1e6) as u64, DecodeLimits::default());
-    DecodeLimits { max_pixels, max_bytes: defaults.max_bytes.max(max_pixels * 11) }
+    let defaults = DecodeLimits::default();
+    let factor = (megapixels * 1e6 / defaults.max_pixels as f64).max(1.0);
+    DecodeLimits { max_pixels: (megapixels * 1e6) as u64, max_bytes: (defaults.max_bytes as f64 * factor) as u64 }
 }
 
 fn prepare(path: &Path, bundle: &Bundle, limits: &DecodeLimits) -> Result<Prepared> {

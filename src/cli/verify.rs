@@ -62,7 +62,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
             (bundle, input)
         }
     };
-    let device = args.device.open()?;
+    let device = match golden {
+        Some(_) => args.device.open()?,
+        None => args.device.open_gpu(
+            "verify compares a GPU with the CPU reference, which alone can only be checked with --golden FILE",
+        )?,
+    };
     let report = match &device {
         Device::Gpu(gpu) => {
             let bar = progress_bar(bundle.graph.nodes.len());
@@ -74,13 +79,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
             bar.finish_and_clear();
             Some(report)
         }
-        Device::Cpu if golden.is_some() => {
+        Device::Cpu => {
             note("note", "without a GPU only the CPU reference is compared with the file");
             None
-        }
-        Device::Cpu => {
-            let problem = "verify compares a GPU with the CPU reference: without a GPU it can only check a reference file (--golden FILE)";
-            return Err(Error::bad("device", problem).into());
         }
     };
     let against_file = match &golden {
