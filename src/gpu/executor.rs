@@ -283,6 +283,10 @@ impl Executor {
         buffer.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
         // Browsers call back by themselves and ignore this; elsewhere it blocks this thread.
         let waited = self.gpu.device().poll(wgpu::PollType::Wait { submission_index: submission, timeout: None });
+        if waited.is_err() {
+            // A lost device fails the wait before it calls back; one more poll delivers the reason.
+            let _ = self.gpu.device().poll(wgpu::PollType::Poll);
+        }
         self.gpu.alive()?;
         waited.map_err(|e| mapping("waiting for the GPU", e))?;
         let result = receiver.await.map_err(|e| mapping("reading back", e))?;

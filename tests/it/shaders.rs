@@ -88,18 +88,17 @@ fn within_limits(key: &KernelKey, module: &naga::Module) {
 
 #[test]
 fn tint_accepts_every_key() {
-    let Ok(version) = std::process::Command::new("tint").arg("--version").output() else {
+    if std::process::Command::new("tint").arg("--version").output().is_err() {
         eprintln!("SKIPPED: tint (Chrome's WGSL compiler) is not installed");
         return;
-    };
-    println!("{}", String::from_utf8_lossy(&version.stdout).trim());
+    }
     for key in keys() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("kernel.wgsl");
         std::fs::write(&file, kernels::source(key.shader).unwrap().as_bytes()).unwrap();
         let overrides: Vec<String> = key.consts.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let output = std::process::Command::new("tint")
-            .args(["--format", "none", "--entry-point", "main", "--overrides", &overrides.join(",")])
+            .args(["--format", "wgsl", "--output-name", "/dev/null", "--entry-point", "main", "--overrides", &overrides.join(",")])
             .arg(&file)
             .output()
             .unwrap();
