@@ -205,11 +205,14 @@ fn labels_must_be_as_many_as_classes() {
 fn architecture_files_that_make_no_sense() {
     let files = Files::new();
     for (name, text, says) in [
-        ("a.toml", "stages = 3", "stages"),
+        ("a.toml", "\nstages = 3", "a.toml: line 2: invalid type"),
         ("b.toml", &TINY.replace("out = 24", "out = 24, colour = 3"), "colour"),
         ("c.toml", &TINY.replace("kernel = 5", "kernel = 4"), "kernel 4 must be odd"),
         ("d.toml", &TINY.replace("in = 16, out = 24", "in = 17, out = 24"), "stage 1"),
         ("e.json", "{", "EOF"),
+        ("f.toml", &TINY.replace("repeats = 2", "repeats = 1000000000000"), "stage 1"),
+        ("g.toml", &TINY.replace("width = 1.0", "width = 1e15"), "at most 16384"),
+        ("h.toml", &TINY.replace("width = 1.0", "width = -1.0"), "positive"),
     ] {
         let file = files.write(name, text);
         let error = mbconv(&["describe", &file]).error();
