@@ -5,6 +5,7 @@ mod goldens;
 mod gpu;
 mod plans;
 mod preprocess;
+mod properties;
 mod shaders;
 mod support;
 mod vision;
