@@ -177,8 +177,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
         squeeze: args.squeeze.into(),
         rolled: [kernel, (variant.cols - 1) * stride + kernel, variant.cols, stride],
     };
-    let groups =
-        [c4.div_ceil(variant.wg_x as usize), tiles.tiles_x.div_ceil(variant.wg_y as usize), args.n * tiles_y];
+    let groups = [c4.div_ceil(variant.wg_x as usize), tiles.tiles_x.div_ceil(variant.wg_y as usize), args.n * tiles_y];
     let launch = Launch { key, grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() };
     Ok((launch, tiles))
 }

@@ -70,12 +70,8 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let c4 = args.c.div_ceil(4);
     indexable(NAME, (args.n * args.pixels * c4) as u64)?;
     let key = KernelKey::new(NAME, &[("PARTS", variant.parts), ("WG_X", variant.wg_x)]);
-    let params = Params {
-        pixels: args.pixels as u32,
-        c4: c4 as u32,
-        inverse: (1.0 / args.pixels as f64) as f32,
-        pad: 0,
-    };
+    let params =
+        Params { pixels: args.pixels as u32, c4: c4 as u32, inverse: (1.0 / args.pixels as f64) as f32, pad: 0 };
     Ok(Launch {
         key,
         grid: grid(NAME, [c4.div_ceil(variant.wg_x as usize), 1, args.n])?,

@@ -57,31 +57,40 @@ pub struct Variant {
     pub rows: u32,
     /// Output channel quads per invocation, 1 to 4.
     pub cols: u32,
-    /// Lanes of a workgroup.
+    /// Lanes along tiles.
     pub wg_x: u32,
+    /// Lanes that share a tile's input channels; 1 needs no workgroup memory.
+    pub parts: u32,
     /// Keeps the loops over the tile rolled: a far smaller program.
     pub roll: bool,
 }
 
-/// A software adapter's large tile.
-const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, roll: true };
+/// A software adapter's tile, for single vectors too.
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true };
 /// A GPU's tile.
-const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, roll: false };
-/// A GPU's tile for few positions.
-const GPU_SMALL: Variant = Variant { rows: 2, cols: 1, wg_x: 64, roll: false };
+const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, parts: 1, roll: false };
+/// A GPU's tile where there are few outputs.
+const GPU_SPLIT: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false };
 /// A GPU's product with one vector.
-const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 32, roll: false };
+const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, parts: 8, roll: false };
 
-/// Every row; all compute the same.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU, GPU_SMALL, GPU_VECTOR];
+/// Every row; all compute the same up to the order of sums.
+pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU, GPU_SPLIT, GPU_VECTOR];
+
+/// Tiles of the GPU row below which input channels are shared among lanes: about what keeps a large GPU busy.
+const FEW_TILES: usize = 16_384;
+/// Input quads from which sharing them pays.
+const MIN_SHARED: usize = 16;
 
 /// The default row.
 pub fn choose(args: &Args, class: AdapterClass) -> Variant {
     let rows = args.n * args.pixels;
+    let (cin4, cout4) = (args.c_in.div_ceil(4), args.c_out.div_ceil(4));
+    let tiles = rows.div_ceil(GPU.rows as usize) * cout4.div_ceil(GPU.cols as usize);
     match class {
         AdapterClass::Software => SOFTWARE,
         AdapterClass::Gpu if rows == 1 => GPU_VECTOR,
-        AdapterClass::Gpu if rows <= 256 => GPU_SMALL,
+        AdapterClass::Gpu if tiles < FEW_TILES && cin4 >= MIN_SHARED => GPU_SPLIT,
         AdapterClass::Gpu => GPU,
     }
 }
@@ -110,6 +119,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         NAME,
         &[
             ("COLS", variant.cols),
+            ("PARTS", variant.parts),
             ("ROLL", variant.roll.into()),
             ("ROWS", variant.rows),
             ("WG_X", variant.wg_x),
@@ -147,6 +157,7 @@ pub fn pack(weight: &[f32], bias: &[f32], c_in: usize, c_out: usize, out: &mut [
 }
 
 /// Bytes of workgroup memory of a key.
-pub(super) fn workgroup_bytes(_: &KernelKey) -> u32 {
-    0
+pub(super) fn workgroup_bytes(key: &KernelKey) -> u32 {
+    let quads = ["ROWS", "COLS", "WG_X"].map(|name| key.constant(name, 1)).iter().product::<u32>();
+    ((key.constant("PARTS", 1) - 1) * quads + 1) * 16
 }
