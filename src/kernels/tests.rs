@@ -141,6 +141,29 @@ fn every_key_specialises_validates_and_translates() {
     }
 }
 
+/// Chrome's compiler accepts every key too; skipped where `tint` is not on the PATH.
+#[test]
+fn tint_accepts_every_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keys: Vec<KernelKey> = launches().into_iter().map(|l| l.key).collect();
+    keys.sort();
+    keys.dedup();
+    for key in keys {
+        let (wgsl, out) = (dir.path().join(format!("{}.wgsl", key.shader)), dir.path().join("out.wgsl"));
+        std::fs::write(&wgsl, source(key.shader).unwrap().as_bytes()).unwrap();
+        let overrides: Vec<String> = key.consts.iter().map(|c| format!("{}={}", c.0, c.1)).collect();
+        let mut tint = std::process::Command::new("tint");
+        tint.args(["--format", "wgsl", "--overrides", &overrides.join(","), "-o"]).arg(&out).arg(&wgsl);
+        match tint.output() {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return,
+            result => {
+                let result = result.unwrap();
+                assert!(result.status.success(), "{key}: {}", String::from_utf8_lossy(&result.stderr));
+            }
+        }
+    }
+}
+
 #[test]
 fn shaders_bind_exactly_what_their_family_lists() {
     for family in FAMILIES {
