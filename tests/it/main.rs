@@ -4,6 +4,7 @@ mod goldens;
 mod gpu;
 mod plans;
 mod preprocess;
+mod rooms;
 mod shaders;
 mod support;
 mod vision;
