@@ -11,7 +11,7 @@
 use mbconv::gpu::Gpu;
 use mbconv::preprocess;
 use mbconv::session::{Bundle, Device, Session};
-use mbconv::wgpu; // the version that the crate is built on
+use mbconv::wgpu::{self, util::DeviceExt}; // the wgpu that the crate is built on
 
 const SHADERS: &str = "
 @group(0) @binding(0) var frame: texture_2d<f32>;
@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    // The application's device. The network asks for no feature, and for no more than WebGPU's default limits.
+    // The application's device. The network needs no feature, and no more than WebGPU's default limits.
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
     let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await?;
     let (device, queue) = adapter.request_device(&wgpu::DeviceDescriptor::default()).await?;
@@ -49,7 +49,6 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let [h, w] = session.bundle().preprocess.size;
     // An executor for one image of this size, with input and output buffers that stay on the GPU.
     let mut network = session.executor([1, h, w]).await?;
-
     let source = wgpu::ShaderSource::Wgsl(SHADERS.into());
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source });
     let shader = |entry, first, second| {
@@ -73,8 +72,8 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let answer = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
     let frame = photo_as_texture(&device, &queue, &session)?;
     let view = frame.create_view(&Default::default());
-    let prepare =
-        shader("prepare", wgpu::BindingResource::TextureView(&view), network.input_buffer().as_entire_binding());
+    let view = wgpu::BindingResource::TextureView(&view);
+    let prepare = shader("prepare", view, network.input_buffer().as_entire_binding());
     let decide = shader("decide", network.output_buffer("logits")?.as_entire_binding(), best.as_entire_binding());
 
     // One frame: our shader, the network's submission, our shader. The queue keeps the order; nothing waits.
@@ -107,7 +106,7 @@ fn photo_as_texture(device: &wgpu::Device, queue: &wgpu::Queue, session: &Sessio
     let photo = preprocess::resize_crop(&photo, &session.bundle().preprocess)?;
     let rgba: Vec<u8> = photo.data().chunks_exact(3).flat_map(|p| [p[0], p[1], p[2], 255]).collect();
     let size = wgpu::Extent3d { width: photo.width() as u32, height: photo.height() as u32, depth_or_array_layers: 1 };
-    let texture = device.create_texture(&wgpu::TextureDescriptor {
+    let descriptor = wgpu::TextureDescriptor {
         label: None,
         size,
         mip_level_count: 1,
@@ -116,8 +115,6 @@ fn photo_as_texture(device: &wgpu::Device, queue: &wgpu::Queue, session: &Sessio
         format: wgpu::TextureFormat::Rgba8Unorm,
         usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
         view_formats: &[],
-    });
-    let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(size.width * 4), rows_per_image: None };
-    queue.write_texture(texture.as_image_copy(), &rgba, layout, size);
-    Ok(texture)
+    };
+    Ok(device.create_texture_with_data(queue, &descriptor, Default::default(), &rgba))
 }

@@ -4,6 +4,7 @@ mod goldens;
 mod gpu;
 mod plans;
 mod preprocess;
+mod properties;
 mod rooms;
 mod shaders;
 mod support;
