@@ -70,6 +70,7 @@ struct Taps {
 
 // The filter, K rows in use.
 struct Filter {
+    front: Taps,
     w0: Taps,
     w1: Taps,
     w2: Taps,
@@ -135,6 +136,7 @@ fn push_tap(old: Taps, v: vec4<f32>) -> Taps {
 
 fn push_taps(old: Filter, v: Taps) -> Filter {
     var f = old;
+    f.front = old.w0;
     f.w0 = v;
     if (K > 1u) {
         f.w0 = old.w1;
@@ -165,7 +167,7 @@ fn push_taps(old: Filter, v: Taps) -> Filter {
 
 // Even and odd rows change places.
 fn swap_rows(f: Filter) -> Filter {
-    return Filter(f.w1, f.w0, f.w3, f.w2, f.w5, f.w4, f.w7, f.w6);
+    return Filter(f.front, f.w1, f.w0, f.w3, f.w2, f.w5, f.w4, f.w7, f.w6);
 }
 
 fn push_input(old: Line, v: vec4<f32>) -> Line {
@@ -340,16 +342,17 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let right = i32(params.width) - 1;
     let bottom = i32(params.height) - 1;
 
-    // The bias is the first of 1 + K * K rows.
+    // The bias stands before the first row of the filter: as the last tap of a row in front of it.
     var filter_rows: Filter;
-    var bias = unpack(weights[channel]);
-    for (var ky = 0u; ky < count.x; ky++) {
+    for (var ky = 0u; ky <= count.x; ky++) {
         var taps: Taps;
         for (var kx = 0u; kx < count.x; kx++) {
-            taps = push_tap(taps, unpack(weights[(1u + ky * K + kx) * params.c4 + channel]));
+            let i = max(ky * K + kx + 1u, K) - K;
+            taps = push_tap(taps, unpack(weights[i * params.c4 + channel]));
         }
         filter_rows = push_taps(filter_rows, taps);
     }
+    let bias = filter_rows.front.t0;
 
     var s0: Strip;
     var s1: Strip;

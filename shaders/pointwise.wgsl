@@ -35,24 +35,26 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let count = trips(params.rolled);
     let first = id.z * params.pixels;
-    let last = params.pixels - 1u;
+    // The last tile's positions are its last rows.
+    let used = min(count.rows, params.pixels - row);
+    let unused = count.rows - used;
     var tile = fill(load_cols(0u, n, params.cout4 - 1u, count.cols));
     for (var k = 0u; k < params.cin4; k++) {
         var g = vec4<f32>(1.0);
         if (params.gate == 1u) {
             g = unpack(gate[id.z * params.cin4 + k]);
         }
-        // Positions past the end repeat the last one; their sums are not stored.
         var x: Rows;
-        for (var i = 0u; i < count.rows; i++) {
-            x = push_row(x, unpack(input[(first + min(row + i, last)) * params.cin4 + k]) * g);
+        for (var i = 0u; i < used; i++) {
+            x = push_row(x, unpack(input[(first + row + i) * params.cin4 + k]) * g);
         }
         tile = accumulate_quad(tile, x, (k * 4u + 1u) * params.cout4, n, params.cout4, count);
     }
-    for (var i = 0u; i < min(count.rows, params.pixels - row); i++) {
+    for (var i = 0u; i < count.rows; i++) {
         var sums = tile.s0;
-        let at = (first + row + i) * params.cout4 + n;
-        for (var j = 0u; j < min(count.cols, params.cout4 - n); j++) {
+        let at = (first + row + i - unused) * params.cout4 + n;
+        let quads = select(min(count.cols, params.cout4 - n), 0u, i < unused);
+        for (var j = 0u; j < quads; j++) {
             var y = activate(params.act, sums.a);
             if (params.residual == 1u) {
                 y += unpack(residual[at + j]);

@@ -151,7 +151,9 @@ impl Error {
         let mut near: Vec<(f64, &str)> =
             known.into_iter().map(|k| (strsim::jaro_winkler(&name.to_lowercase(), k), k)).collect();
         near.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let nearest = near.iter().filter(|n| n.0 > 0.7).take(4).map(|n| n.1.to_string()).collect();
+        // A name far from all is still answered with two, so that a reader sees what names look like.
+        let close = near.iter().filter(|n| n.0 > 0.7).count().clamp(2, 4);
+        let nearest = near.iter().take(close).map(|n| n.1.to_string()).collect();
         Self::Unknown { kind, name: name.into(), nearest }
     }
 }

@@ -108,7 +108,7 @@ pub struct Variant {
     pub roll: bool,
 }
 
-const SOFTWARE: Variant = Variant { cols: 7, max_rows: 14, wg_x: 8, wg_y: 1, roll: true };
+const SOFTWARE: Variant = Variant { cols: 4, max_rows: 14, wg_x: 8, wg_y: 1, roll: true };
 const GPU: Variant = Variant { cols: 4, max_rows: 7, wg_x: 8, wg_y: 8, roll: false };
 
 /// Every row; all compute the same but for the tiles of the squeeze.

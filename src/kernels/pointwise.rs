@@ -66,9 +66,7 @@ pub struct Variant {
 }
 
 /// A software adapter's large tile.
-const SOFTWARE: Variant = Variant { rows: 8, cols: 4, wg_x: 8, roll: true };
-/// A software adapter's product with one vector.
-const SOFTWARE_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, roll: true };
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, roll: true };
 /// A GPU's tile.
 const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, roll: false };
 /// A GPU's tile for few positions.
@@ -77,7 +75,7 @@ const GPU_SMALL: Variant = Variant { rows: 2, cols: 1, wg_x: 64, roll: false };
 const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 32, roll: false };
 
 /// Every row; all compute the same.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_VECTOR, GPU, GPU_SMALL, GPU_VECTOR];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU, GPU_SMALL, GPU_VECTOR];
 
 /// From this many channels on (of the wider side), a mobile network's maps have few positions.
 const WIDE: usize = 480;
@@ -85,7 +83,6 @@ const WIDE: usize = 480;
 /// The default row. It follows from the network alone: another batch or resolution must not need another pipeline.
 pub fn choose(args: &Args, class: AdapterClass) -> Variant {
     match class {
-        AdapterClass::Software if args.vector => SOFTWARE_VECTOR,
         AdapterClass::Software => SOFTWARE,
         AdapterClass::Gpu if args.vector => GPU_VECTOR,
         AdapterClass::Gpu if args.c_in.max(args.c_out) >= WIDE => GPU_SMALL,

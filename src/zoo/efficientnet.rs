@@ -138,6 +138,11 @@ fn eps() -> f64 {
     1e-5
 }
 
+/// The most channels and pixels along an edge: far above any network, far below where sizes overflow.
+const MOST: usize = 1 << 14;
+/// The most blocks in a stage.
+const MOST_BLOCKS: f64 = 1000.0;
+
 impl EfficientNet {
     /// EfficientNet-B0's stages under a scaling of one's own.
     pub fn scaled(scaling: Scaling) -> Self {
@@ -208,6 +213,9 @@ impl EfficientNet {
         if self.stages.is_empty() || self.head == 0 || !(self.bn_eps > 0.0 && self.bn_eps.is_finite()) {
             return fail("head".into(), "needs at least one stage, head channels and a positive bn_eps".into());
         }
+        if resolution > MOST || self.head as f64 * width > MOST as f64 {
+            return fail("scaling".into(), format!("resolution and the head's channels may be at most {MOST}"));
+        }
         let mut before: Option<usize> = None;
         for (s, stage) in self.stages.iter().enumerate() {
             let place = format!("stage {s}");
@@ -216,6 +224,14 @@ impl EfficientNet {
             }
             if stage.kernel.is_multiple_of(2) {
                 return fail(place, format!("kernel {} must be odd", stage.kernel));
+            }
+            let channels = stage.input.max(stage.out) as f64 * width.max(1.0) * stage.expand as f64;
+            if channels > MOST as f64
+                || stage.repeats as f64 * depth > MOST_BLOCKS
+                || stage.kernel.max(stage.stride) > 255
+            {
+                let most = format!("{MOST} expanded channels, {MOST_BLOCKS} blocks, kernel and stride 255");
+                return fail(place, format!("over the limit of {most}, after scaling"));
             }
             if let Some(out) = before.filter(|&out| out != stage.input) {
                 return fail(place, format!("in = {} but the stage before has out = {out}", stage.input));
