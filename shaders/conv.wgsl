@@ -15,14 +15,15 @@ struct Params {
     cout4: u32,
     tiles_n: u32,
     act: u32,
-    residual: u32,
-    pad: u32,
+    pad0: u32,
+    pad1: u32,
     rolled: vec4<u32>,
 }
 
 override WG_X: u32 = 8u;
 override K: u32 = 3u;
 override STRIDE: u32 = 1u;
+override RESIDUAL: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Stored>;
@@ -68,7 +69,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let at = ((id.z * params.out_height + id.y) * params.out_width + column + i) * params.cout4 + n;
         for (var j = 0u; j < min(count.cols, params.cout4 - n); j++) {
             var y = activate(params.act, sums.a);
-            if (params.residual == 1u) {
+            if (RESIDUAL == 1u) {
                 y += unpack(residual[at + j]);
             }
             output[at + j] = repack(y);

@@ -2,6 +2,8 @@
 //
 // An invocation computes ROWS positions x COLS quads of output channels. Grid: x over tiles, channels first,
 // z over slices of `pixels` positions (images, or the whole batch as one slice where no gate tells images apart).
+// PARTS > 1 shares the input channels of a tile among the workgroup's y lanes and adds their sums up in workgroup
+// memory, in a fixed order: for products with few outputs.
 // Weights: [bias: cout4 | k * cout4 + n4], each vector over the four output channels of n4.
 
 struct Params {
@@ -17,6 +19,7 @@ struct Params {
 }
 
 override WG_X: u32 = 8u;
+override PARTS: u32 = 1u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Stored>;
@@ -25,37 +28,59 @@ override WG_X: u32 = 8u;
 @group(0) @binding(4) var<storage, read> gate: array<Stored>;
 @group(0) @binding(5) var<storage, read> residual: array<Stored>;
 
-@compute @workgroup_size(WG_X)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+// The sums of lanes y > 0, quad by quad.
+var<workgroup> shared_sums: array<vec4<f32>, (PARTS - 1u) * ROWS * COLS * WG_X + 1u>;
+
+@compute @workgroup_size(WG_X, PARTS)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+    let count = trips(params.rolled);
     let tile_row = id.x / params.tiles_n;
     let n = (id.x - tile_row * params.tiles_n) * COLS;
     let row = tile_row * ROWS;
-    if (row >= params.pixels) {
-        return;
-    }
-    let count = trips(params.rolled);
-    let first = id.z * params.pixels;
-    // The last tile's positions are its last rows.
-    let used = min(count.rows, params.pixels - row);
+    let first = id.z * params.pixels + row;
+    // The last tile's positions are its last rows; a lane past the last tile has none.
+    let used = min(count.rows, max(params.pixels, row) - row);
     let unused = count.rows - used;
-    var tile = fill(load_cols(0u, n, params.cout4 - 1u, count.cols));
-    for (var k = 0u; k < params.cin4; k++) {
+    var tile: Tile;
+    if (local.y == 0u) {
+        tile = fill(load_cols(0u, n, params.cout4 - 1u, count.cols));
+    }
+    for (var k = local.y; k < params.cin4; k += PARTS) {
         var g = vec4<f32>(1.0);
         if (params.gate == 1u) {
             g = unpack(gate[id.z * params.cin4 + k]);
         }
         var x: Rows;
         for (var i = 0u; i < used; i++) {
-            x = push_row(x, unpack(input[(first + row + i) * params.cin4 + k]) * g);
+            x = push_row(x, unpack(input[(first + i) * params.cin4 + k]) * g);
         }
         tile = accumulate_quad(tile, x, (k * 4u + 1u) * params.cout4, n, params.cout4, count);
     }
+    if (PARTS > 1u) {
+        if (local.y > 0u) {
+            var mine = tile;
+            for (var i = 0u; i < count.rows; i++) {
+                var sums = mine.s0;
+                for (var j = 0u; j < count.cols; j++) {
+                    let quad = ((local.y - 1u) * ROWS + i) * COLS + j;
+                    shared_sums[quad * WG_X + local.x] = sums.a;
+                    sums = push_col(sums, sums.a);
+                }
+                mine = pop_row(mine);
+            }
+        }
+        workgroupBarrier();
+    }
     for (var i = 0u; i < count.rows; i++) {
         var sums = tile.s0;
-        let at = (first + row + i - unused) * params.cout4 + n;
-        let quads = select(min(count.cols, params.cout4 - n), 0u, i < unused);
+        let at = (first + i - unused) * params.cout4 + n;
+        let quads = select(min(count.cols, params.cout4 - n), 0u, i < unused || local.y > 0u);
         for (var j = 0u; j < quads; j++) {
-            var y = activate(params.act, sums.a);
+            var sum = sums.a;
+            for (var part = 1u; part < PARTS; part++) {
+                sum += shared_sums[(((part - 1u) * ROWS + i) * COLS + j) * WG_X + local.x];
+            }
+            var y = activate(params.act, sum);
             if (params.residual == 1u) {
                 y += unpack(residual[at + j]);
             }

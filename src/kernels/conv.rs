@@ -62,10 +62,8 @@ pub struct Params {
     pub tiles_n: u32,
     /// Activation code.
     pub act: u32,
-    /// 1 where a residual is added.
-    pub residual: u32,
     /// Zero.
-    pub pad: u32,
+    pub pad: [u32; 2],
     /// Trip counts for `ROLL = 1`, see `shaders/common/tile.wgsl`.
     pub rolled: [u32; 4],
 }
@@ -118,6 +116,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         &[
             ("COLS", variant.cols),
             ("K", args.kernel as u32),
+            ("RESIDUAL", args.residual.into()),
             ("ROLL", variant.roll.into()),
             ("ROWS", variant.rows),
             ("STRIDE", args.stride as u32),
@@ -135,8 +134,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         cout4: cout4 as u32,
         tiles_n: tiles_n as u32,
         act: args.act.code(),
-        residual: args.residual.into(),
-        pad: 0,
+        pad: [0; 2],
         rolled: [variant.rows, variant.cols, 4, args.kernel as u32],
     };
     let tiles = args.out_w.div_ceil(variant.rows as usize) * tiles_n;

@@ -59,33 +59,38 @@ pub struct Variant {
     pub rows: u32,
     /// Output channel quads per invocation, 1 to 4.
     pub cols: u32,
-    /// Lanes of a workgroup.
+    /// Lanes along tiles.
     pub wg_x: u32,
+    /// Lanes that share a tile's input channels; 1 needs no workgroup memory.
+    pub parts: u32,
     /// Keeps the loops over the tile rolled: a far smaller program.
     pub roll: bool,
 }
 
-/// A software adapter's large tile.
-const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, roll: true };
+/// A software adapter's tile, for single vectors too.
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true };
 /// A GPU's tile.
-const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, roll: false };
-/// A GPU's tile for few positions.
-const GPU_SMALL: Variant = Variant { rows: 2, cols: 1, wg_x: 64, roll: false };
+const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, parts: 1, roll: false };
+/// A GPU's tile where there are few outputs.
+const GPU_SPLIT: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false };
 /// A GPU's product with one vector.
-const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 32, roll: false };
+const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, parts: 8, roll: false };
 
-/// Every row; all compute the same.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU, GPU_SMALL, GPU_VECTOR];
+/// Every row; all compute the same up to the order of sums.
+pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU, GPU_SPLIT, GPU_VECTOR];
 
-/// From this many channels on (of the wider side), a mobile network's maps have few positions.
-const WIDE: usize = 480;
+/// From this many channels on (of the wider side), a mobile network's maps have few positions for a large GPU.
+const WIDE: usize = 240;
+/// Input channels from which sharing them among lanes pays.
+const MIN_SHARED: usize = 64;
 
 /// The default row. It follows from the network alone: another batch or resolution must not need another pipeline.
 pub fn choose(args: &Args, class: AdapterClass) -> Variant {
+    let split = args.c_in.max(args.c_out) >= WIDE && args.c_in >= MIN_SHARED;
     match class {
         AdapterClass::Software => SOFTWARE,
         AdapterClass::Gpu if args.vector => GPU_VECTOR,
-        AdapterClass::Gpu if args.c_in.max(args.c_out) >= WIDE => GPU_SMALL,
+        AdapterClass::Gpu if split => GPU_SPLIT,
         AdapterClass::Gpu => GPU,
     }
 }
@@ -112,7 +117,13 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let (pixels, slices) = if flat { (total, 1) } else { (args.pixels, args.n) };
     let key = KernelKey::new(
         NAME,
-        &[("COLS", variant.cols), ("ROLL", variant.roll.into()), ("ROWS", variant.rows), ("WG_X", variant.wg_x)],
+        &[
+            ("COLS", variant.cols),
+            ("PARTS", variant.parts),
+            ("ROLL", variant.roll.into()),
+            ("ROWS", variant.rows),
+            ("WG_X", variant.wg_x),
+        ],
     );
     let params = Params {
         pixels: pixels as u32,
@@ -146,6 +157,7 @@ pub fn pack(weight: &[f32], bias: &[f32], c_in: usize, c_out: usize, out: &mut [
 }
 
 /// Bytes of workgroup memory of a key.
-pub(super) fn workgroup_bytes(_: &KernelKey) -> u32 {
-    0
+pub(super) fn workgroup_bytes(key: &KernelKey) -> u32 {
+    let quads = ["ROWS", "COLS", "WG_X"].map(|name| key.constant(name, 1)).iter().product::<u32>();
+    ((key.constant("PARTS", 1) - 1) * quads + 1) * 16
 }

@@ -3,6 +3,7 @@
 mod cli;
 mod goldens;
 mod gpu;
+mod kernels;
 mod plans;
 mod preprocess;
 mod properties;
