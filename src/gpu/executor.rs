@@ -5,7 +5,7 @@ use super::{Gpu, WeightBuffers, checked, mapping};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::kernels::Role;
-use crate::plan::{Plan, Step, ValueId};
+use crate::plan::{Plan, ValueId};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,8 +76,8 @@ impl Executor {
             .map(|(i, b)| create(&format!("b{i} {:?}", b.role), b.bytes, storage))
             .collect();
         let params = upload_params(gpu, &plan)?;
-        // Stands in for squeeze sums in kernels that do not write any.
         let spare = create("spare", 16, Usage::STORAGE);
+        let operands = Operands { plan: &plan, buffers: &buffers, weights, params: &params, spare: &spare };
         let mut dispatches = Vec::new();
         for (i, step) in plan.steps.iter().enumerate() {
             let Some(p) = gpu.pipeline(&step.launch.key) else {
@@ -86,14 +86,8 @@ impl Executor {
                     message: format!("{} is not compiled", step.launch.key),
                 });
             };
-            let entries: Vec<_> = p
-                .bindings
-                .iter()
-                .map(|&role| wgpu::BindGroupEntry {
-                    binding: role as u32,
-                    resource: resource(role, i, step, &plan, &buffers, weights, &params, &spare),
-                })
-                .collect();
+            let entry = |&role| wgpu::BindGroupEntry { binding: role as u32, resource: operands.resource(i, role) };
+            let entries: Vec<_> = p.bindings.iter().map(entry).collect();
             let bind_group = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
                 label: Some(&plan.labels[i]),
                 layout: &p.layout,
@@ -321,42 +315,43 @@ fn upload_params(gpu: &Gpu, plan: &Plan) -> Result<wgpu::Buffer> {
     Ok(buffer)
 }
 
-/// What a step binds for a role. An operand that its key does not use is bound to the input, which is read anyway.
-#[allow(clippy::too_many_arguments)]
-fn resource<'a>(
-    role: Role,
-    index: usize,
-    step: &Step,
-    plan: &Plan,
+/// What bind groups are made of.
+struct Operands<'a> {
+    plan: &'a Plan,
     buffers: &'a [wgpu::Buffer],
     weights: &'a WeightBuffers,
     params: &'a wgpu::Buffer,
+    /// Stands in for what a kernel declares and its launch does not touch, where nothing else can.
     spare: &'a wgpu::Buffer,
-) -> wgpu::BindingResource<'a> {
-    let bound = |operands: &[(Role, ValueId)]| {
-        let value = operands.iter().find(|o| o.0 == role)?.1;
-        Some(wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: &buffers[plan.values[value].buffer],
+}
+
+impl<'a> Operands<'a> {
+    /// What a step binds for a role. An operand that its launch does not use is bound to the input, which is read anyway.
+    fn resource(&self, step: usize, role: Role) -> wgpu::BindingResource<'a> {
+        let at = &self.plan.steps[step];
+        let bound = |operands: &[(Role, ValueId)]| operands.iter().find(|o| o.0 == role).map(|o| self.value(o.1));
+        let spare = || self.spare.as_entire_binding();
+        match role {
+            Role::Params => wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: self.params,
+                offset: step as u64 * PARAMS_STRIDE,
+                size: std::num::NonZeroU64::new(at.launch.params.len() as u64),
+            }),
+            Role::Weights => at.weights.map_or_else(spare, |range| self.weights.binding(range)),
+            Role::Output | Role::Squeeze => bound(&at.writes).unwrap_or_else(spare),
+            Role::Input => bound(&at.reads).unwrap_or_else(spare),
+            Role::Gate | Role::Residual => {
+                bound(&at.reads).or_else(|| at.reads.first().map(|r| self.value(r.1))).unwrap_or_else(spare)
+            }
+        }
+    }
+
+    fn value(&self, value: ValueId) -> wgpu::BindingResource<'a> {
+        let value = &self.plan.values[value];
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.buffers[value.buffer],
             offset: 0,
-            size: std::num::NonZeroU64::new(plan.values[value].shape.padded_bytes()),
-        }))
-    };
-    match role {
-        Role::Params => wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: params,
-            offset: index as u64 * PARAMS_STRIDE,
-            size: std::num::NonZeroU64::new(step.launch.params.len() as u64),
-        }),
-        Role::Weights => match step.weights {
-            Some(range) => weights.binding(range),
-            None => params.as_entire_binding(),
-        },
-        Role::Output => bound(&step.writes).unwrap_or_else(|| spare.as_entire_binding()),
-        Role::Squeeze => bound(&step.writes).unwrap_or_else(|| spare.as_entire_binding()),
-        Role::Input => bound(&step.reads).unwrap_or_else(|| spare.as_entire_binding()),
-        Role::Gate | Role::Residual => bound(&step.reads).unwrap_or_else(|| {
-            let input = step.reads.first().map_or(0, |r| plan.values[r.1].buffer);
-            buffers[input].as_entire_binding()
-        }),
+            size: std::num::NonZeroU64::new(value.shape.padded_bytes()),
+        })
     }
 }
