@@ -2,9 +2,13 @@
 // over each tile for squeeze-and-excitation.
 //
 // An invocation owns a tile of `tile_h` x COLS outputs of one channel quad. It reads each input line of the tile
-// once and adds it to the SETS output rows that it touches: set j is the row that started j steps ago.
+// once and adds it to the SETS output rows that it touches: set j is the row that started j steps ago. A step takes
+// STRIDE lines; for the second one, the even and the odd rows of the filter change places.
 // Grid: x over channel quads, y over tile columns, z over images x tile rows.
 // Weights: [bias: c4 | (ky * K + kx) * c4 + c]. Squeeze: (image * tiles + tile) * c4 + c.
+//
+// As in tile.wgsl, everything is loaded and stored by one instruction in a short loop whose trip count comes from
+// the uniform where ROLL = 1.
 
 struct Params {
     height: u32,
@@ -17,15 +21,19 @@ struct Params {
     tile_h: u32,
     tiles_y: u32,
     tiles_x: u32,
+    act: u32,
+    squeeze: u32,
+    // K, SPAN, COLS, STRIDE.
+    rolled: vec4<u32>,
 }
 
 override WG_X: u32 = 8u;
 override WG_Y: u32 = 1u;
 override K: u32 = 3u;
 override STRIDE: u32 = 1u;
-override COLS: u32 = 7u;
+override COLS: u32 = 4u;
 override RESIDUAL: u32 = 0u;
-override SQUEEZE: u32 = 0u;
+override ROLL: u32 = 0u;
 
 // Output rows in flight, ceil(K / STRIDE), and input columns of a line.
 override SETS: u32 = (K + STRIDE - 1u) / STRIDE;
@@ -49,7 +57,7 @@ struct Strip {
     c6: vec4<f32>,
 }
 
-// One row of weights.
+// One row of the filter, K in use.
 struct Taps {
     t0: vec4<f32>,
     t1: vec4<f32>,
@@ -58,6 +66,19 @@ struct Taps {
     t4: vec4<f32>,
     t5: vec4<f32>,
     t6: vec4<f32>,
+}
+
+// The filter, K rows in use.
+struct Filter {
+    front: Taps,
+    w0: Taps,
+    w1: Taps,
+    w2: Taps,
+    w3: Taps,
+    w4: Taps,
+    w5: Taps,
+    w6: Taps,
+    w7: Taps,
 }
 
 // SPAN neighbouring inputs.
@@ -83,106 +104,152 @@ struct Line {
     x18: vec4<f32>,
 }
 
-// Where a line's columns are: the first one's x, and the channel quad.
-struct Place {
-    left: i32,
-    channel: u32,
+fn push_tap(old: Taps, v: vec4<f32>) -> Taps {
+    var t = old;
+    t.t0 = v;
+    if (K > 1u) {
+        t.t0 = old.t1;
+        t.t1 = v;
+    }
+    if (K > 2u) {
+        t.t1 = old.t2;
+        t.t2 = v;
+    }
+    if (K > 3u) {
+        t.t2 = old.t3;
+        t.t3 = v;
+    }
+    if (K > 4u) {
+        t.t3 = old.t4;
+        t.t4 = v;
+    }
+    if (K > 5u) {
+        t.t4 = old.t5;
+        t.t5 = v;
+    }
+    if (K > 6u) {
+        t.t5 = old.t6;
+        t.t6 = v;
+    }
+    return t;
 }
 
-fn at(line: u32, place: Place, i: i32, row_inside: bool) -> vec4<f32> {
-    let x = place.left + i;
-    let last = i32(params.width) - 1;
-    let v = unpack(input[line + u32(clamp(x, 0, last)) * params.c4]);
-    return select(vec4<f32>(0.0), v, row_inside && x >= 0 && x <= last);
+fn push_taps(old: Filter, v: Taps) -> Filter {
+    var f = old;
+    f.front = old.w0;
+    f.w0 = v;
+    if (K > 1u) {
+        f.w0 = old.w1;
+        f.w1 = v;
+    }
+    if (K > 2u) {
+        f.w1 = old.w2;
+        f.w2 = v;
+    }
+    if (K > 3u) {
+        f.w2 = old.w3;
+        f.w3 = v;
+    }
+    if (K > 4u) {
+        f.w3 = old.w4;
+        f.w4 = v;
+    }
+    if (K > 5u) {
+        f.w4 = old.w5;
+        f.w5 = v;
+    }
+    if (K > 6u) {
+        f.w5 = old.w6;
+        f.w6 = v;
+    }
+    return f;
 }
 
-// The inputs of row y, zero outside the image.
-fn load_line(image: u32, y: i32, place: Place) -> Line {
-    let last = i32(params.height) - 1;
-    let inside = y >= 0 && y <= last;
-    let line = (image * params.height + u32(clamp(y, 0, last))) * params.width * params.c4 + place.channel;
-    var l: Line;
-    l.x0 = at(line, place, 0, inside);
+// Even and odd rows change places.
+fn swap_rows(f: Filter) -> Filter {
+    return Filter(f.front, f.w1, f.w0, f.w3, f.w2, f.w5, f.w4, f.w7, f.w6);
+}
+
+fn push_input(old: Line, v: vec4<f32>) -> Line {
+    var l = old;
+    l.x0 = v;
     if (SPAN > 1u) {
-        l.x1 = at(line, place, 1, inside);
+        l.x0 = old.x1;
+        l.x1 = v;
     }
     if (SPAN > 2u) {
-        l.x2 = at(line, place, 2, inside);
+        l.x1 = old.x2;
+        l.x2 = v;
     }
     if (SPAN > 3u) {
-        l.x3 = at(line, place, 3, inside);
+        l.x2 = old.x3;
+        l.x3 = v;
     }
     if (SPAN > 4u) {
-        l.x4 = at(line, place, 4, inside);
+        l.x3 = old.x4;
+        l.x4 = v;
     }
     if (SPAN > 5u) {
-        l.x5 = at(line, place, 5, inside);
+        l.x4 = old.x5;
+        l.x5 = v;
     }
     if (SPAN > 6u) {
-        l.x6 = at(line, place, 6, inside);
+        l.x5 = old.x6;
+        l.x6 = v;
     }
     if (SPAN > 7u) {
-        l.x7 = at(line, place, 7, inside);
+        l.x6 = old.x7;
+        l.x7 = v;
     }
     if (SPAN > 8u) {
-        l.x8 = at(line, place, 8, inside);
+        l.x7 = old.x8;
+        l.x8 = v;
     }
     if (SPAN > 9u) {
-        l.x9 = at(line, place, 9, inside);
+        l.x8 = old.x9;
+        l.x9 = v;
     }
     if (SPAN > 10u) {
-        l.x10 = at(line, place, 10, inside);
+        l.x9 = old.x10;
+        l.x10 = v;
     }
     if (SPAN > 11u) {
-        l.x11 = at(line, place, 11, inside);
+        l.x10 = old.x11;
+        l.x11 = v;
     }
     if (SPAN > 12u) {
-        l.x12 = at(line, place, 12, inside);
+        l.x11 = old.x12;
+        l.x12 = v;
     }
     if (SPAN > 13u) {
-        l.x13 = at(line, place, 13, inside);
+        l.x12 = old.x13;
+        l.x13 = v;
     }
     if (SPAN > 14u) {
-        l.x14 = at(line, place, 14, inside);
+        l.x13 = old.x14;
+        l.x14 = v;
     }
     if (SPAN > 15u) {
-        l.x15 = at(line, place, 15, inside);
+        l.x14 = old.x15;
+        l.x15 = v;
     }
     if (SPAN > 16u) {
-        l.x16 = at(line, place, 16, inside);
+        l.x15 = old.x16;
+        l.x16 = v;
     }
     if (SPAN > 17u) {
-        l.x17 = at(line, place, 17, inside);
+        l.x16 = old.x17;
+        l.x17 = v;
     }
     if (SPAN > 18u) {
-        l.x18 = at(line, place, 18, inside);
+        l.x17 = old.x18;
+        l.x18 = v;
     }
     return l;
 }
 
-fn load_taps(ky: u32, channel: u32) -> Taps {
-    var t: Taps;
-    let first = (1u + ky * K) * params.c4 + channel;
-    t.t0 = unpack(weights[first]);
-    if (K > 1u) {
-        t.t1 = unpack(weights[first + 1u * params.c4]);
-    }
-    if (K > 2u) {
-        t.t2 = unpack(weights[first + 2u * params.c4]);
-    }
-    if (K > 3u) {
-        t.t3 = unpack(weights[first + 3u * params.c4]);
-    }
-    if (K > 4u) {
-        t.t4 = unpack(weights[first + 4u * params.c4]);
-    }
-    if (K > 5u) {
-        t.t5 = unpack(weights[first + 5u * params.c4]);
-    }
-    if (K > 6u) {
-        t.t6 = unpack(weights[first + 6u * params.c4]);
-    }
-    return t;
+fn pop_output(old: Strip) -> Strip {
+    return Strip(old.c1, old.c2, old.c3, old.c4, old.c5, old.c6, old.c0);
 }
 
 fn dot_taps(sum: vec4<f32>, w: Taps, x0: vec4<f32>, x1: vec4<f32>, x2: vec4<f32>, x3: vec4<f32>, x4: vec4<f32>, x5: vec4<f32>, x6: vec4<f32>) -> vec4<f32> {
@@ -255,82 +322,38 @@ fn slide(strip: Strip, w: Taps, l: Line) -> Strip {
     return s;
 }
 
-// Stores one output and returns what it adds to the tile's sum.
-fn store(at: u32, column: u32, channel: u32, value: vec4<f32>) -> vec4<f32> {
-    if (column >= params.out_width) {
-        return vec4<f32>(0.0);
-    }
-    let y = activate(value);
-    let i = at + column * params.c4 + channel;
-    if (RESIDUAL == 1u) {
-        output[i] = repack(y + unpack(residual[i]));
-    } else {
-        output[i] = repack(y);
-    }
-    return y;
-}
-
-fn finish(at: u32, column: u32, channel: u32, s: Strip, bias: vec4<f32>) -> vec4<f32> {
-    var sum = store(at, column, channel, s.c0 + bias);
-    if (COLS > 1u) {
-        sum += store(at, column + 1u, channel, s.c1 + bias);
-    }
-    if (COLS > 2u) {
-        sum += store(at, column + 2u, channel, s.c2 + bias);
-    }
-    if (COLS > 3u) {
-        sum += store(at, column + 3u, channel, s.c3 + bias);
-    }
-    if (COLS > 4u) {
-        sum += store(at, column + 4u, channel, s.c4 + bias);
-    }
-    if (COLS > 5u) {
-        sum += store(at, column + 5u, channel, s.c5 + bias);
-    }
-    if (COLS > 6u) {
-        sum += store(at, column + 6u, channel, s.c6 + bias);
-    }
-    return sum;
-}
-
 @compute @workgroup_size(WG_X, WG_Y)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let channel = id.x;
     if (channel >= params.c4 || id.y >= params.tiles_x) {
         return;
     }
+    var count = vec4<u32>(K, SPAN, COLS, STRIDE);
+    if (ROLL == 1u) {
+        count = params.rolled;
+    }
     let image = id.z / params.tiles_y;
     let tile_y = id.z - image * params.tiles_y;
     let column = id.y * COLS;
-    let place = Place(i32(column * STRIDE) - i32(params.pad_left), channel);
     let first = tile_y * params.tile_h;
     let rows = min(params.tile_h, params.out_height - first);
-    let bias = unpack(weights[channel]);
-    let w0 = load_taps(0u, channel);
-    var w1: Taps;
-    if (K > 1u) {
-        w1 = load_taps(1u, channel);
+    let left = i32(column * STRIDE) - i32(params.pad_left);
+    let top = i32(first * STRIDE) - i32(params.pad_top);
+    let right = i32(params.width) - 1;
+    let bottom = i32(params.height) - 1;
+
+    // The bias stands before the first row of the filter: as the last tap of a row in front of it.
+    var filter_rows: Filter;
+    for (var ky = 0u; ky <= count.x; ky++) {
+        var taps: Taps;
+        for (var kx = 0u; kx < count.x; kx++) {
+            let i = max(ky * K + kx + 1u, K) - K;
+            taps = push_tap(taps, unpack(weights[i * params.c4 + channel]));
+        }
+        filter_rows = push_taps(filter_rows, taps);
     }
-    var w2: Taps;
-    if (K > 2u) {
-        w2 = load_taps(2u, channel);
-    }
-    var w3: Taps;
-    if (K > 3u) {
-        w3 = load_taps(3u, channel);
-    }
-    var w4: Taps;
-    if (K > 4u) {
-        w4 = load_taps(4u, channel);
-    }
-    var w5: Taps;
-    if (K > 5u) {
-        w5 = load_taps(5u, channel);
-    }
-    var w6: Taps;
-    if (K > 6u) {
-        w6 = load_taps(6u, channel);
-    }
+    let bias = filter_rows.front.t0;
+
     var s0: Strip;
     var s1: Strip;
     var s2: Strip;
@@ -340,52 +363,50 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var s6: Strip;
     var sum = vec4<f32>(0.0);
     for (var step = 0u; step < rows + SETS - 1u; step++) {
-        let y = i32((first + step) * STRIDE) - i32(params.pad_top);
-        let line = load_line(image, y, place);
-        if (STRIDE == 1u) {
-            s0 = slide(s0, w0, line);
-            if (K > 1u) {
-                s1 = slide(s1, w1, line);
+        for (var s = 0u; s < count.w; s++) {
+            let y = top + i32(step * STRIDE + s);
+            let start = (image * params.height + u32(clamp(y, 0, bottom))) * params.width;
+            var line: Line;
+            for (var i = 0u; i < count.y; i++) {
+                let x = left + i32(i);
+                let v = unpack(input[(start + u32(clamp(x, 0, right))) * params.c4 + channel]);
+                line = push_input(line, select(vec4<f32>(0.0), v, y >= 0 && y <= bottom && x >= 0 && x <= right));
             }
-            if (K > 2u) {
-                s2 = slide(s2, w2, line);
-            }
-            if (K > 3u) {
-                s3 = slide(s3, w3, line);
-            }
-            if (K > 4u) {
-                s4 = slide(s4, w4, line);
-            }
-            if (K > 5u) {
-                s5 = slide(s5, w5, line);
-            }
-            if (K > 6u) {
-                s6 = slide(s6, w6, line);
-            }
-        } else {
-            s0 = slide(s0, w0, line);
-            if (K > 2u) {
-                s1 = slide(s1, w2, line);
-            }
-            if (K > 4u) {
-                s2 = slide(s2, w4, line);
-            }
-            if (K > 6u) {
-                s3 = slide(s3, w6, line);
-            }
-            if (K > 1u) {
-                let next = load_line(image, y + 1, place);
-                s0 = slide(s0, w1, next);
+            if (STRIDE == 1u) {
+                s0 = slide(s0, filter_rows.w0, line);
+                if (K > 1u) {
+                    s1 = slide(s1, filter_rows.w1, line);
+                }
+                if (K > 2u) {
+                    s2 = slide(s2, filter_rows.w2, line);
+                }
                 if (K > 3u) {
-                    s1 = slide(s1, w3, next);
+                    s3 = slide(s3, filter_rows.w3, line);
+                }
+                if (K > 4u) {
+                    s4 = slide(s4, filter_rows.w4, line);
                 }
                 if (K > 5u) {
-                    s2 = slide(s2, w5, next);
+                    s5 = slide(s5, filter_rows.w5, line);
                 }
+                if (K > 6u) {
+                    s6 = slide(s6, filter_rows.w6, line);
+                }
+            } else {
+                s0 = slide(s0, filter_rows.w0, line);
+                if (K > 2u) {
+                    s1 = slide(s1, filter_rows.w2, line);
+                }
+                if (K > 4u) {
+                    s2 = slide(s2, filter_rows.w4, line);
+                }
+                if (K > 6u) {
+                    s3 = slide(s3, filter_rows.w6, line);
+                }
+                filter_rows = swap_rows(filter_rows);
             }
         }
         if (step + 1u >= SETS) {
-            let at = (image * params.out_height + first + step + 1u - SETS) * params.out_width * params.c4;
             var done = s0;
             if (SETS == 2u) {
                 done = s1;
@@ -405,7 +426,18 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             if (SETS == 7u) {
                 done = s6;
             }
-            sum += finish(at, column, channel, done, bias);
+            let row = (image * params.out_height + first + step + 1u - SETS) * params.out_width + column;
+            for (var i = 0u; i < min(count.z, params.out_width - column); i++) {
+                let y = activate(params.act, done.c0 + bias);
+                let at = (row + i) * params.c4 + channel;
+                sum += y;
+                if (RESIDUAL == 1u) {
+                    output[at] = repack(y + unpack(residual[at]));
+                } else {
+                    output[at] = repack(y);
+                }
+                done = pop_output(done);
+            }
         }
         s6 = s5;
         s5 = s4;
@@ -415,7 +447,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         s1 = s0;
         s0 = Strip();
     }
-    if (SQUEEZE == 1u) {
+    if (params.squeeze == 1u) {
         squeeze[((image * params.tiles_y + tile_y) * params.tiles_x + id.y) * params.c4 + channel] = sum;
     }
 }

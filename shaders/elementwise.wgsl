@@ -5,14 +5,16 @@
 struct Params {
     pixels: u32,
     c4: u32,
+    act: u32,
+    gate: u32,
+    residual: u32,
     pad0: u32,
     pad1: u32,
+    pad2: u32,
 }
 
 override WG_X: u32 = 8u;
 override WG_Y: u32 = 8u;
-override GATE: u32 = 0u;
-override RESIDUAL: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Stored>;
@@ -27,11 +29,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let i = (id.z * params.pixels + id.y) * params.c4 + id.x;
     var v = unpack(input[i]);
-    if (GATE == 1u) {
+    if (params.gate == 1u) {
         v *= unpack(gate[id.z * params.c4 + id.x]);
     }
-    if (RESIDUAL == 1u) {
+    if (params.residual == 1u) {
         v += unpack(residual[i]);
     }
-    output[i] = repack(activate(v));
+    output[i] = repack(activate(params.act, v));
 }

@@ -64,7 +64,7 @@ pub enum Error {
         problem: String,
     },
     /// A checkpoint does not fit the architecture; `problems` lists every tensor at fault.
-    #[error("{path} does not fit {arch}: {}{}", problems.join("; "), looks_like.as_ref().map(|l| format!("; it looks like {l}: try --arch {l}")).unwrap_or_default())]
+    #[error("{path} does not fit {arch}: {}{}", list(.problems), looks_like.as_ref().map(|l| format!("; it looks like {l}: try --arch {l}")).unwrap_or_default())]
     Mismatch {
         /// The file.
         path: String,
@@ -151,9 +151,21 @@ impl Error {
         let mut near: Vec<(f64, &str)> =
             known.into_iter().map(|k| (strsim::jaro_winkler(&name.to_lowercase(), k), k)).collect();
         near.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let nearest = near.iter().filter(|n| n.0 > 0.7).take(4).map(|n| n.1.to_string()).collect();
+        // A name far from all is still answered with two, so that a reader sees what names look like.
+        let close = near.iter().filter(|n| n.0 > 0.7).count().clamp(2, 4);
+        let nearest = near.iter().take(close).map(|n| n.1.to_string()).collect();
         Self::Unknown { kind, name: name.into(), nearest }
     }
+}
+
+/// All problems up to a screenful; of a file that fits nowhere, the first hundred and the count (the field has all).
+fn list(problems: &[String]) -> String {
+    const LISTED: usize = 100;
+    let mut text = problems[..problems.len().min(LISTED)].join("; ");
+    if problems.len() > LISTED {
+        text += &format!("; and {} more", problems.len() - LISTED);
+    }
+    text
 }
 
 fn hint(nearest: &[String]) -> String {

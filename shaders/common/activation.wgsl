@@ -1,13 +1,12 @@
-// Pointwise nonlinearities, by the code of graph::Activation.
-
-override ACT: u32 = 0u;
+// Pointwise nonlinearities, by the code of graph::Activation. The code comes from the uniform: one pipeline serves
+// every activation, and the branch is the same for all invocations.
 
 // WGSL may assume that no infinity arises, so the argument of exp stays where exp is finite.
 fn exp_negated(x: vec4<f32>) -> vec4<f32> {
     return exp(clamp(-x, vec4<f32>(-80.0), vec4<f32>(80.0)));
 }
 
-fn activate_as(code: u32, x: vec4<f32>) -> vec4<f32> {
+fn activate(code: u32, x: vec4<f32>) -> vec4<f32> {
     if (code == 1u) {
         return max(x, vec4<f32>(0.0));
     }
@@ -27,8 +26,4 @@ fn activate_as(code: u32, x: vec4<f32>) -> vec4<f32> {
         return clamp(x + vec4<f32>(3.0), vec4<f32>(0.0), vec4<f32>(6.0)) * (1.0 / 6.0);
     }
     return x;
-}
-
-fn activate(x: vec4<f32>) -> vec4<f32> {
-    return activate_as(ACT, x);
 }

@@ -1,69 +1,353 @@
-// A register tile of a matrix product: ROWS positions by COLS groups of four output channels.
+// A register tile of a matrix product: ROWS positions by COLS quads of output channels.
+//
+// Everything is loaded, rotated and stored by one instruction in a short loop, so that a compiler that expands each
+// memory access into many instructions (lavapipe: one branch per lane and component) still gets a small program. With ROLL = 0 the
+// trip counts are constants and GPU compilers unroll the loops, which turns the rotations into renamed registers;
+// with ROLL = 1 they come from the uniform and no compiler unrolls them.
 
 override ROWS: u32 = 4u;
 override COLS: u32 = 2u;
+override ROLL: u32 = 0u;
 
-// One position's sums, COLS of them in use.
-struct Sums {
+// One position's sums, or the weights of one input channel: COLS quads in use.
+struct Cols {
     a: vec4<f32>,
     b: vec4<f32>,
     c: vec4<f32>,
     d: vec4<f32>,
 }
 
-// 4 x 4 weights: one vector over four output channels for each of four input channels.
-struct Block {
-    k0: vec4<f32>,
-    k1: vec4<f32>,
-    k2: vec4<f32>,
-    k3: vec4<f32>,
+// An input quad of each position, ROWS in use.
+struct Rows {
+    x0: vec4<f32>,
+    x1: vec4<f32>,
+    x2: vec4<f32>,
+    x3: vec4<f32>,
+    x4: vec4<f32>,
+    x5: vec4<f32>,
+    x6: vec4<f32>,
+    x7: vec4<f32>,
+    x8: vec4<f32>,
+    x9: vec4<f32>,
+    x10: vec4<f32>,
+    x11: vec4<f32>,
+    x12: vec4<f32>,
+    x13: vec4<f32>,
+    x14: vec4<f32>,
+    x15: vec4<f32>,
 }
 
-struct Blocks {
-    a: Block,
-    b: Block,
-    c: Block,
-    d: Block,
+// The sums, ROWS in use.
+struct Tile {
+    s0: Cols,
+    s1: Cols,
+    s2: Cols,
+    s3: Cols,
+    s4: Cols,
+    s5: Cols,
+    s6: Cols,
+    s7: Cols,
+    s8: Cols,
+    s9: Cols,
+    s10: Cols,
+    s11: Cols,
+    s12: Cols,
+    s13: Cols,
+    s14: Cols,
+    s15: Cols,
 }
 
-fn multiply(sum: vec4<f32>, x: vec4<f32>, w: Block) -> vec4<f32> {
-    var s = fma(w.k0, x.xxxx, sum);
-    s = fma(w.k1, x.yyyy, s);
-    s = fma(w.k2, x.zzzz, s);
-    return fma(w.k3, x.wwww, s);
-}
-
-fn accumulate(sums: Sums, x: vec4<f32>, w: Blocks) -> Sums {
-    var s = sums;
-    s.a = multiply(s.a, x, w.a);
+// Moves every column one place down and puts `v` last.
+fn push_col(old: Cols, v: vec4<f32>) -> Cols {
+    var c = old;
+    c.a = v;
     if (COLS > 1u) {
-        s.b = multiply(s.b, x, w.b);
+        c.a = old.b;
+        c.b = v;
     }
     if (COLS > 2u) {
-        s.c = multiply(s.c, x, w.c);
+        c.b = old.c;
+        c.c = v;
     }
     if (COLS > 3u) {
-        s.d = multiply(s.d, x, w.d);
+        c.c = old.d;
+        c.d = v;
+    }
+    return c;
+}
+
+// Moves every row one place down and puts `v` last.
+fn push_row(old: Rows, v: vec4<f32>) -> Rows {
+    var r = old;
+    r.x0 = v;
+    if (ROWS > 1u) {
+        r.x0 = old.x1;
+        r.x1 = v;
+    }
+    if (ROWS > 2u) {
+        r.x1 = old.x2;
+        r.x2 = v;
+    }
+    if (ROWS > 3u) {
+        r.x2 = old.x3;
+        r.x3 = v;
+    }
+    if (ROWS > 4u) {
+        r.x3 = old.x4;
+        r.x4 = v;
+    }
+    if (ROWS > 5u) {
+        r.x4 = old.x5;
+        r.x5 = v;
+    }
+    if (ROWS > 6u) {
+        r.x5 = old.x6;
+        r.x6 = v;
+    }
+    if (ROWS > 7u) {
+        r.x6 = old.x7;
+        r.x7 = v;
+    }
+    if (ROWS > 8u) {
+        r.x7 = old.x8;
+        r.x8 = v;
+    }
+    if (ROWS > 9u) {
+        r.x8 = old.x9;
+        r.x9 = v;
+    }
+    if (ROWS > 10u) {
+        r.x9 = old.x10;
+        r.x10 = v;
+    }
+    if (ROWS > 11u) {
+        r.x10 = old.x11;
+        r.x11 = v;
+    }
+    if (ROWS > 12u) {
+        r.x11 = old.x12;
+        r.x12 = v;
+    }
+    if (ROWS > 13u) {
+        r.x12 = old.x13;
+        r.x13 = v;
+    }
+    if (ROWS > 14u) {
+        r.x13 = old.x14;
+        r.x14 = v;
+    }
+    if (ROWS > 15u) {
+        r.x14 = old.x15;
+        r.x15 = v;
+    }
+    return r;
+}
+
+// Moves every row's sums one place down.
+fn pop_row(old: Tile) -> Tile {
+    var t = old;
+    if (ROWS > 1u) {
+        t.s0 = old.s1;
+    }
+    if (ROWS > 2u) {
+        t.s1 = old.s2;
+    }
+    if (ROWS > 3u) {
+        t.s2 = old.s3;
+    }
+    if (ROWS > 4u) {
+        t.s3 = old.s4;
+    }
+    if (ROWS > 5u) {
+        t.s4 = old.s5;
+    }
+    if (ROWS > 6u) {
+        t.s5 = old.s6;
+    }
+    if (ROWS > 7u) {
+        t.s6 = old.s7;
+    }
+    if (ROWS > 8u) {
+        t.s7 = old.s8;
+    }
+    if (ROWS > 9u) {
+        t.s8 = old.s9;
+    }
+    if (ROWS > 10u) {
+        t.s9 = old.s10;
+    }
+    if (ROWS > 11u) {
+        t.s10 = old.s11;
+    }
+    if (ROWS > 12u) {
+        t.s11 = old.s12;
+    }
+    if (ROWS > 13u) {
+        t.s12 = old.s13;
+    }
+    if (ROWS > 14u) {
+        t.s13 = old.s14;
+    }
+    if (ROWS > 15u) {
+        t.s14 = old.s15;
+    }
+    return t;
+}
+
+// The next channel of each input quad becomes its first.
+fn turn(old: Rows) -> Rows {
+    var r = old;
+    r.x0 = old.x0.yzwx;
+    if (ROWS > 1u) {
+        r.x1 = old.x1.yzwx;
+    }
+    if (ROWS > 2u) {
+        r.x2 = old.x2.yzwx;
+    }
+    if (ROWS > 3u) {
+        r.x3 = old.x3.yzwx;
+    }
+    if (ROWS > 4u) {
+        r.x4 = old.x4.yzwx;
+    }
+    if (ROWS > 5u) {
+        r.x5 = old.x5.yzwx;
+    }
+    if (ROWS > 6u) {
+        r.x6 = old.x6.yzwx;
+    }
+    if (ROWS > 7u) {
+        r.x7 = old.x7.yzwx;
+    }
+    if (ROWS > 8u) {
+        r.x8 = old.x8.yzwx;
+    }
+    if (ROWS > 9u) {
+        r.x9 = old.x9.yzwx;
+    }
+    if (ROWS > 10u) {
+        r.x10 = old.x10.yzwx;
+    }
+    if (ROWS > 11u) {
+        r.x11 = old.x11.yzwx;
+    }
+    if (ROWS > 12u) {
+        r.x12 = old.x12.yzwx;
+    }
+    if (ROWS > 13u) {
+        r.x13 = old.x13.yzwx;
+    }
+    if (ROWS > 14u) {
+        r.x14 = old.x14.yzwx;
+    }
+    if (ROWS > 15u) {
+        r.x15 = old.x15.yzwx;
+    }
+    return r;
+}
+
+fn fill(c: Cols) -> Tile {
+    return Tile(c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c);
+}
+
+fn multiply(old: Cols, x: f32, w: Cols) -> Cols {
+    var s = old;
+    let v = vec4<f32>(x);
+    s.a = fma(w.a, v, s.a);
+    if (COLS > 1u) {
+        s.b = fma(w.b, v, s.b);
+    }
+    if (COLS > 2u) {
+        s.c = fma(w.c, v, s.c);
+    }
+    if (COLS > 3u) {
+        s.d = fma(w.d, v, s.d);
     }
     return s;
 }
 
-fn load_block(at: u32) -> Block {
-    return Block(unpack(weights[at]), unpack(weights[at + 1u]), unpack(weights[at + 2u]), unpack(weights[at + 3u]));
+// Adds the product of each row's first channel with that channel's weights.
+fn accumulate(old: Tile, x: Rows, w: Cols) -> Tile {
+    var t = old;
+    t.s0 = multiply(old.s0, x.x0.x, w);
+    if (ROWS > 1u) {
+        t.s1 = multiply(old.s1, x.x1.x, w);
+    }
+    if (ROWS > 2u) {
+        t.s2 = multiply(old.s2, x.x2.x, w);
+    }
+    if (ROWS > 3u) {
+        t.s3 = multiply(old.s3, x.x3.x, w);
+    }
+    if (ROWS > 4u) {
+        t.s4 = multiply(old.s4, x.x4.x, w);
+    }
+    if (ROWS > 5u) {
+        t.s5 = multiply(old.s5, x.x5.x, w);
+    }
+    if (ROWS > 6u) {
+        t.s6 = multiply(old.s6, x.x6.x, w);
+    }
+    if (ROWS > 7u) {
+        t.s7 = multiply(old.s7, x.x7.x, w);
+    }
+    if (ROWS > 8u) {
+        t.s8 = multiply(old.s8, x.x8.x, w);
+    }
+    if (ROWS > 9u) {
+        t.s9 = multiply(old.s9, x.x9.x, w);
+    }
+    if (ROWS > 10u) {
+        t.s10 = multiply(old.s10, x.x10.x, w);
+    }
+    if (ROWS > 11u) {
+        t.s11 = multiply(old.s11, x.x11.x, w);
+    }
+    if (ROWS > 12u) {
+        t.s12 = multiply(old.s12, x.x12.x, w);
+    }
+    if (ROWS > 13u) {
+        t.s13 = multiply(old.s13, x.x13.x, w);
+    }
+    if (ROWS > 14u) {
+        t.s14 = multiply(old.s14, x.x14.x, w);
+    }
+    if (ROWS > 15u) {
+        t.s15 = multiply(old.s15, x.x15.x, w);
+    }
+    return t;
 }
 
-// The blocks at `step + at[i]`, the first COLS of them.
-fn load_blocks(at: vec4<u32>, step: u32) -> Blocks {
-    var w: Blocks;
-    w.a = load_block(at.x + step);
-    if (COLS > 1u) {
-        w.b = load_block(at.y + step);
+// Trip counts, see above.
+struct Trips {
+    rows: u32,
+    cols: u32,
+    channels: u32,
+}
+
+fn trips(rolled: vec4<u32>) -> Trips {
+    if (ROLL == 1u) {
+        return Trips(rolled.x, rolled.y, rolled.z);
     }
-    if (COLS > 2u) {
-        w.c = load_block(at.z + step);
+    return Trips(ROWS, COLS, 4u);
+}
+
+// COLS quads from `at` on; columns past the last output quad repeat it.
+fn load_cols(at: u32, n: u32, last: u32, count: u32) -> Cols {
+    var c: Cols;
+    for (var j = 0u; j < count; j++) {
+        c = push_col(c, unpack(weights[at + min(n + j, last)]));
     }
-    if (COLS > 3u) {
-        w.d = load_block(at.w + step);
+    return c;
+}
+
+// Adds the products of one input quad of every row with its 4 x COLS weights, which start at `at`.
+fn accumulate_quad(old: Tile, rows: Rows, at: u32, n: u32, cout4: u32, count: Trips) -> Tile {
+    var t = old;
+    var x = rows;
+    for (var kk = 0u; kk < count.channels; kk++) {
+        t = accumulate(t, x, load_cols(at + kk * cout4, n, cout4 - 1u, count.cols));
+        x = turn(x);
     }
-    return w;
+    return t;
 }

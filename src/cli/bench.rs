@@ -21,15 +21,19 @@ use std::time::Instant;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  mbconv bench                                            the built-in EfficientNet-Lite0
+  mbconv bench
   mbconv bench --model efficientnet_b0 --batch 8 --iters 50
-  mbconv bench --model efficientnet_b7 --resolution 300 --device cpu --iters 3 --warmup 0
+  mbconv bench --model b7 --resolution 300 --device cpu --iters 3 --warmup 0
   mbconv bench --model efficientnet_b0 --json | jq .median_ms
 
-In JSON: load_ms is opening the device, reading and uploading the weights; compile_ms compiling pipelines and making
-buffers; first_ms compile_ms and the first inference; cold_start_ms from the start of the process to the first result;
-gpu_ms the median between the first and the last dispatch (null without timestamps); peak_rss_mb in MiB (null where
-the system does not say).")]
+In JSON:
+  median_ms ...  input on the host to logits on the host
+  gpu_ms         median from the first to the last dispatch (null: not measured)
+  load_ms        opening the device, reading and uploading the weights
+  compile_ms     compiling pipelines, making buffers
+  first_ms       compile_ms and the first inference
+  cold_start_ms  from the start of the process to the first result
+  peak_rss_mb    peak memory in MiB, without --check (null: the system does not say)")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,

@@ -22,13 +22,18 @@ const EXTENSIONS: [&str; 8] = ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff"
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  mbconv classify photo.jpg                               the built-in EfficientNet-Lite0, on the best GPU there is
+  # The built-in EfficientNet-Lite0, on the best GPU there is
+  mbconv classify photo.jpg
+  # A folder, eight pictures at a time, for a program to read
   mbconv classify photos/ --batch 8 --json > result.json
+  # From a pipe
   curl -s https://example.org/cat.jpg | mbconv classify -
-  mbconv classify photo.jpg --model efficientnet_b0 --weights b0.safetensors --device cpu
-  mbconv classify photo.jpg --model ./efficientnet_b0.ra_in1k      a folder from Hugging Face with
-                                                          config.json and model.safetensors
-  mbconv classify birds/*.jpg --model birds.safetensors --labels birds.txt --top-k 3")]
+  # Another architecture with weights from a file
+  mbconv classify photo.jpg --model efficientnet_b0 --weights b0.safetensors
+  # A folder from Hugging Face with config.json and model.safetensors
+  mbconv classify photo.jpg --model ./efficientnet_b0.ra_in1k
+  # Classes of one's own
+  mbconv classify birds/ --model birds.safetensors --labels birds.txt")]
 pub struct Args {
     /// Pictures and folders of pictures; - reads one picture from standard input
     #[arg(required = true, value_name = "IMAGE|DIR|-")]
@@ -252,10 +257,11 @@ impl Work<'_> {
     }
 }
 
-/// The limits on a picture: memory grows with the pixels (16-bit RGBA and an RGB copy).
+/// The limits on a picture: memory is raised together with pixels.
 fn limits(megapixels: f64) -> DecodeLimits {
-    let (max_pixels, defaults) = ((megapixels * 1e6) as u64, DecodeLimits::default());
-    DecodeLimits { max_pixels, max_bytes: defaults.max_bytes.max(max_pixels * 11) }
+    let defaults = DecodeLimits::default();
+    let factor = (megapixels * 1e6 / defaults.max_pixels as f64).max(1.0);
+    DecodeLimits { max_pixels: (megapixels * 1e6) as u64, max_bytes: (defaults.max_bytes as f64 * factor) as u64 }
 }
 
 fn prepare(path: &Path, bundle: &Bundle, limits: &DecodeLimits) -> Result<Prepared> {

@@ -17,18 +17,23 @@ use std::io::Write;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  mbconv describe efficientnet_b0                         the layers
+  mbconv describe efficientnet_b0
   mbconv describe efficientnet_b4 --resolution 256x320 --batch 4
-  mbconv describe efficientnet_b0 --plan                  one line per dispatch, then the totals
-  mbconv describe efficientnet_b0 --plan --class software the kernels chosen for a CPU that poses as a GPU
-  mbconv describe efficientnet_b0 --passes                what was fused, what was not and why
-  mbconv describe mine.toml                               an architecture of one's own:
+  # What a GPU will be asked to do
+  mbconv describe efficientnet_b0 --plan
+  # The same with the kernels for a CPU that poses as a GPU
+  mbconv describe efficientnet_b0 --plan --class software
+  # What was fused, what was not and why
+  mbconv describe efficientnet_b0 --passes
+  # An architecture of one's own
+  mbconv describe mine.toml
 
-    scaling = { width = 1.0, depth = 1.0, resolution = 224 }
-    stages = [
-      { kernel = 3, repeats = 1, in = 32, out = 16, expand = 1, stride = 1, se = 0.25 },
-      { kernel = 5, repeats = 2, in = 16, out = 24, expand = 6, stride = 2, se = 0.25 },
-    ]")]
+An architecture file in TOML (JSON has the same fields):
+  scaling = { width = 1.0, depth = 1.0, resolution = 224 }
+  stages = [
+    { kernel = 3, repeats = 1, in = 32, out = 16, expand = 1, stride = 1 },
+    { kernel = 5, repeats = 2, in = 16, out = 24, expand = 6, stride = 2, se = 0.25 },
+  ]")]
 pub struct Args {
     /// A name (see `mbconv models`), or a .toml or .json file with an architecture
     #[arg(value_name = "NAME|FILE")]

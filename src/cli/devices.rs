@@ -13,9 +13,11 @@ use std::io::Write;
 Examples:
   mbconv devices
   mbconv devices --json
-  mbconv classify photo.jpg --device 1            by index
-  mbconv classify photo.jpg --device nvidia       by a part of the name, backend or driver
-  WGPU_BACKEND=vulkan mbconv devices              one backend only")]
+  # By index, or by a part of the name, backend or driver
+  mbconv classify photo.jpg --device 1
+  mbconv classify photo.jpg --device nvidia
+  # One backend only
+  WGPU_BACKEND=vulkan mbconv devices")]
 pub struct Args {
     /// Print JSON: a list of adapters, the best first
     #[arg(long)]

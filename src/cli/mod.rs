@@ -1,4 +1,4 @@
-//! The `mbconv` program: one file per command, and [`common`] for what they share. No inference happens here.
+//! The `mbconv` program: one file per command, and `common` for what they share. No inference happens here.
 
 mod bench;
 mod classify;

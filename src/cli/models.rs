@@ -13,8 +13,9 @@ Examples:
   mbconv models --filter lite
   mbconv models --json | jq '.[] | select(.params < 6e6) | .name'
 
-Millions in the table; exact numbers in JSON. Multiply-adds are for one image at the model's own resolution. Top-1 is
-ImageNet accuracy in percent as published, for the original weights.")]
+Millions in the table, exact numbers in JSON. Multiply-adds are for one image
+at the model's own resolution. Top-1 is ImageNet accuracy in percent as
+published, for the original weights.")]
 pub struct Args {
     /// Only models whose name, alias or family contains this
     #[arg(long, value_name = "TEXT")]

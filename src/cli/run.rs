@@ -16,12 +16,17 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  mbconv run --arch efficientnet_b0 --weights b0.safetensors --input x.safetensors --output y.safetensors
-  mbconv run --arch mine.toml --weights mine.safetensors --input x.safetensors --output y.safetensors --device cpu
-  mbconv run --arch efficientnet_b0 --weights b0.safetensors --input x.safetensors --output y.safetensors \\
-      --keep embedding blocks.3                   pooled features, and what the fourth stage computes
+  mbconv run --arch efficientnet_b0 --weights b0.safetensors \\
+      --input x.safetensors --output y.safetensors
+  # Also the pooled features, and what the fourth stage computes
+  mbconv run --arch efficientnet_b0 --weights b0.safetensors \\
+      --input x.safetensors --output y.safetensors --keep embedding blocks.3
+  # An architecture of one's own, on the CPU reference
+  mbconv run --arch mine.toml --weights mine.safetensors \\
+      --input x.safetensors --output y.safetensors --device cpu
 
-The input from Python: safetensors.numpy.save_file({\"input\": x.astype(\"float32\")}, \"x.safetensors\")")]
+The input from Python:
+  safetensors.numpy.save_file({\"input\": x.astype(\"float32\")}, \"x.safetensors\")")]
 pub struct Args {
     /// Architecture: a name (see `mbconv models`), or a .toml or .json file
     #[arg(long, value_name = "NAME|FILE")]

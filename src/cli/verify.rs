@@ -24,13 +24,18 @@ const CPU_BOUND: f64 = 1e-5;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  mbconv verify                                           the built-in weights, a synthetic input
-  mbconv verify --arch efficientnet_b0                    synthetic weights (salt mbconv-1)
+  # The built-in weights, a synthetic input
+  mbconv verify
+  # Synthetic weights (salt mbconv-1)
+  mbconv verify --arch efficientnet_b0
   mbconv verify --arch efficientnet_b7 --resolution 128 --batch 2
-  mbconv verify --arch efficientnet_b0 --weights b0.safetensors --input photo.jpg
-  mbconv verify --arch mine.toml --synthetic some-salt --classes 37 --channels 1
-  mbconv verify --golden efficientnet_b0.safetensors      also against another implementation's logits
-  mbconv verify --golden efficientnet_b0.safetensors --device cpu   the CPU reference against those")]
+  mbconv verify --arch mine.toml --synthetic some-salt --classes 37
+  # Weights and a picture of one's own
+  mbconv verify --arch b0 --weights b0.safetensors --input photo.jpg
+  # Also against another implementation's logits
+  mbconv verify --golden tests/goldens/efficientnet_b0.safetensors
+  # The CPU reference alone against those
+  mbconv verify --golden tests/goldens/efficientnet_b0.safetensors --device cpu")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -62,7 +67,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
             (bundle, input)
         }
     };
-    let device = args.device.open()?;
+    let device = match golden {
+        Some(_) => args.device.open()?,
+        None => args.device.open_gpu(
+            "verify compares a GPU with the CPU reference, which alone can only be checked with --golden FILE",
+        )?,
+    };
     let report = match &device {
         Device::Gpu(gpu) => {
             let bar = progress_bar(bundle.graph.nodes.len());
@@ -74,13 +84,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
             bar.finish_and_clear();
             Some(report)
         }
-        Device::Cpu if golden.is_some() => {
+        Device::Cpu => {
             note("note", "without a GPU only the CPU reference is compared with the file");
             None
-        }
-        Device::Cpu => {
-            let problem = "verify compares a GPU with the CPU reference: without a GPU it can only check a reference file (--golden FILE)";
-            return Err(Error::bad("device", problem).into());
         }
     };
     let against_file = match &golden {

@@ -102,7 +102,7 @@ pub struct Gpu {
 impl Gpu {
     /// The adapters there are, the best first. Backends can be limited with `WGPU_BACKEND`.
     pub async fn list() -> Vec<AdapterFacts> {
-        let adapters = adapters().await;
+        let adapters = adapters(wgpu::Backends::all()).await;
         adapters
             .iter()
             .enumerate()
@@ -115,7 +115,14 @@ impl Gpu {
     /// # Errors
     /// [`Error::NoAdapter`] when there is none, [`Error::Unknown`] when none is called that.
     pub async fn open(select: &Select) -> Result<Arc<Self>> {
-        let mut adapters = adapters().await;
+        let mut adapters = match select {
+            // Looking for OpenGL as well would load a second driver, which costs time and memory.
+            Select::Auto => match adapters(wgpu::Backends::PRIMARY).await {
+                found if found.is_empty() => adapters(wgpu::Backends::SECONDARY).await,
+                found => found,
+            },
+            Select::Index(_) | Select::Name(_) => adapters(wgpu::Backends::all()).await,
+        };
         let facts: Vec<_> = adapters
             .iter()
             .enumerate()
@@ -214,13 +221,15 @@ impl Gpu {
 }
 
 /// All adapters, the most capable kind first; the order within a kind is the system's.
-async fn adapters() -> Vec<wgpu::Adapter> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+async fn adapters(among: wgpu::Backends) -> Vec<wgpu::Adapter> {
+    let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    let backends = descriptor.backends & among;
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends, ..descriptor });
     #[cfg(target_arch = "wasm32")]
     let mut adapters: Vec<wgpu::Adapter> =
         instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await.into_iter().collect();
     #[cfg(not(target_arch = "wasm32"))]
-    let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+    let mut adapters = instance.enumerate_adapters(backends).await;
     adapters.retain(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
     adapters.sort_by_key(|a| {
         let info = a.get_info();

@@ -39,6 +39,12 @@ impl Graph {
     pub fn node_madds(&self, id: usize, shapes: &[Shape]) -> u64 {
         let node = &self.nodes[id];
         let madds = match node.op {
+            // A batch norm that stands alone, see the passes.
+            Op::Conv2d(conv)
+                if matches!(self.params[conv.weight].source, Source::FoldedWeight { weight: None, .. }) =>
+            {
+                0
+            }
             Op::Conv2d(conv) => {
                 let x = shapes[node.inputs[0]];
                 let positions = conv.output(x).map_or(0, |o| o.n * o.pixels());

@@ -1,6 +1,6 @@
 //! Dense k x k convolution, computed directly. Shader: `shaders/conv.wgsl`.
 
-use super::{AdapterClass, KernelKey, Launch, grid, indexable, pack_bias, pack_blocks};
+use super::{AdapterClass, KernelKey, Launch, grid, indexable, pack_bias, pack_matrix};
 use crate::error::Result;
 use crate::graph::Activation;
 
@@ -58,23 +58,31 @@ pub struct Params {
     pub cin4: u32,
     /// Output channels / 4.
     pub cout4: u32,
+    /// Tiles along output channels.
+    pub tiles_n: u32,
+    /// Activation code.
+    pub act: u32,
+    /// Zero.
+    pub pad: [u32; 2],
+    /// Trip counts for `ROLL = 1`, see `shaders/common/tile.wgsl`.
+    pub rolled: [u32; 4],
 }
 
 /// A row of the variant table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variant {
-    /// Output columns per invocation, 1 to 8.
+    /// Output columns per invocation, 1 to 16.
     pub rows: u32,
     /// Output channel quads per invocation, 1 to 4.
     pub cols: u32,
-    /// Lanes along channels.
+    /// Lanes of a workgroup.
     pub wg_x: u32,
-    /// Lanes along columns.
-    pub wg_y: u32,
+    /// Keeps the loops over the tile rolled: a far smaller program.
+    pub roll: bool,
 }
 
-const SOFTWARE: Variant = Variant { rows: 4, cols: 2, wg_x: 2, wg_y: 4 };
-const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 8, wg_y: 8 };
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, roll: true };
+const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 64, roll: false };
 
 /// Every row; all compute the same.
 pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU];
@@ -102,17 +110,17 @@ pub fn launch(args: &Args, class: AdapterClass) -> Result<Launch> {
 pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let (cin4, cout4) = (args.c_in.div_ceil(4), args.c_out.div_ceil(4));
     indexable(NAME, (args.n * args.h * args.w * cin4).max(args.n * args.out_h * args.out_w * cout4) as u64)?;
+    let tiles_n = cout4.div_ceil(variant.cols as usize);
     let key = KernelKey::new(
         NAME,
         &[
-            ("ACT", args.act.code()),
             ("COLS", variant.cols),
             ("K", args.kernel as u32),
             ("RESIDUAL", args.residual.into()),
+            ("ROLL", variant.roll.into()),
             ("ROWS", variant.rows),
             ("STRIDE", args.stride as u32),
             ("WG_X", variant.wg_x),
-            ("WG_Y", variant.wg_y),
         ],
     );
     let params = Params {
@@ -124,12 +132,13 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         pad_left: args.pad_left as u32,
         cin4: cin4 as u32,
         cout4: cout4 as u32,
+        tiles_n: tiles_n as u32,
+        act: args.act.code(),
+        pad: [0; 2],
+        rolled: [variant.rows, variant.cols, 4, args.kernel as u32],
     };
-    let groups = [
-        cout4.div_ceil((variant.cols * variant.wg_x) as usize),
-        args.out_w.div_ceil((variant.rows * variant.wg_y) as usize),
-        args.n * args.out_h,
-    ];
+    let tiles = args.out_w.div_ceil(variant.rows as usize) * tiles_n;
+    let groups = [tiles.div_ceil(variant.wg_x as usize), args.out_h, args.n];
     Ok(Launch { key, grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() })
 }
 
@@ -139,7 +148,7 @@ pub fn packed_len(kernel: usize, c_in: usize, c_out: usize) -> usize {
     cout4 * 4 + kernel * kernel * cin4 * cout4 * 16
 }
 
-/// Packs `weight` `[c_out, c_in, kernel, kernel]` and `bias` `[c_out]` as `[bias | 4 x 4 blocks per tap]`.
+/// Packs `weight` `[c_out, c_in, kernel, kernel]` and `bias` `[c_out]` as `[bias | one row of outputs per tap and input]`.
 ///
 /// # Panics
 /// When a length differs.
@@ -147,5 +156,5 @@ pub fn pack(weight: &[f32], bias: &[f32], kernel: usize, c_in: usize, c_out: usi
     assert_eq!(bias.len(), c_out, "bias");
     let (head, blocks) = out.split_at_mut(c_out.div_ceil(4) * 4);
     pack_bias(bias, c_out.div_ceil(4), head);
-    pack_blocks(weight, kernel * kernel, c_in, c_out, blocks);
+    pack_matrix(weight, kernel * kernel, c_in, c_out, blocks);
 }

@@ -85,6 +85,12 @@ pub struct Params {
     pub tiles_y: u32,
     /// Tiles along x.
     pub tiles_x: u32,
+    /// Activation code.
+    pub act: u32,
+    /// 1 where the tiles' sums are wanted.
+    pub squeeze: u32,
+    /// Trip counts for `ROLL = 1`: window, input columns of a line, output columns, step.
+    pub rolled: [u32; 4],
 }
 
 /// A row of the variant table.
@@ -98,10 +104,12 @@ pub struct Variant {
     pub wg_x: u32,
     /// Lanes along tile columns.
     pub wg_y: u32,
+    /// Keeps the loops over the tile rolled: a far smaller program.
+    pub roll: bool,
 }
 
-const SOFTWARE: Variant = Variant { cols: 4, max_rows: 14, wg_x: 8, wg_y: 1 };
-const GPU: Variant = Variant { cols: 4, max_rows: 7, wg_x: 8, wg_y: 8 };
+const SOFTWARE: Variant = Variant { cols: 4, max_rows: 14, wg_x: 8, wg_y: 1, roll: true };
+const GPU: Variant = Variant { cols: 4, max_rows: 7, wg_x: 8, wg_y: 8, roll: false };
 
 /// Every row; all compute the same but for the tiles of the squeeze.
 pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU];
@@ -141,15 +149,15 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
         tiles_y,
         tiles_x: args.out_w.div_ceil(variant.cols as usize),
     };
+    let (kernel, stride) = (args.kernel as u32, args.stride as u32);
     let key = KernelKey::new(
         NAME,
         &[
-            ("ACT", args.act.code()),
             ("COLS", variant.cols),
-            ("K", args.kernel as u32),
+            ("K", kernel),
             ("RESIDUAL", args.residual.into()),
-            ("SQUEEZE", args.squeeze.into()),
-            ("STRIDE", args.stride as u32),
+            ("ROLL", variant.roll.into()),
+            ("STRIDE", stride),
             ("WG_X", variant.wg_x),
             ("WG_Y", variant.wg_y),
         ],
@@ -165,6 +173,9 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
         tile_h: tiles.height as u32,
         tiles_y: tiles_y as u32,
         tiles_x: tiles.tiles_x as u32,
+        act: args.act.code(),
+        squeeze: args.squeeze.into(),
+        rolled: [kernel, (variant.cols - 1) * stride + kernel, variant.cols, stride],
     };
     let groups = [c4.div_ceil(variant.wg_x as usize), tiles.tiles_x.div_ceil(variant.wg_y as usize), args.n * tiles_y];
     let launch = Launch { key, grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() };

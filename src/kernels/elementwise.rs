@@ -32,10 +32,14 @@ pub struct Params {
     pub pixels: u32,
     /// Channels / 4.
     pub c4: u32,
+    /// Activation code.
+    pub act: u32,
+    /// 1 where the input is gated.
+    pub gate: u32,
+    /// 1 where a residual is added.
+    pub residual: u32,
     /// Zero.
-    pub pad0: u32,
-    /// Zero.
-    pub pad1: u32,
+    pub pad: [u32; 3],
 }
 
 /// A row of the variant table.
@@ -72,17 +76,15 @@ pub fn launch(args: &Args, class: AdapterClass) -> Result<Launch> {
 pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let c4 = args.c.div_ceil(4);
     indexable(NAME, (args.n * args.pixels * c4) as u64)?;
-    let key = KernelKey::new(
-        NAME,
-        &[
-            ("ACT", args.act.code()),
-            ("GATE", args.gate.into()),
-            ("RESIDUAL", args.residual.into()),
-            ("WG_X", variant.wg_x),
-            ("WG_Y", variant.wg_y),
-        ],
-    );
-    let params = Params { pixels: args.pixels as u32, c4: c4 as u32, pad0: 0, pad1: 0 };
+    let key = KernelKey::new(NAME, &[("WG_X", variant.wg_x), ("WG_Y", variant.wg_y)]);
+    let params = Params {
+        pixels: args.pixels as u32,
+        c4: c4 as u32,
+        act: args.act.code(),
+        gate: args.gate.into(),
+        residual: args.residual.into(),
+        pad: [0; 3],
+    };
     let groups = [c4.div_ceil(variant.wg_x as usize), args.pixels.div_ceil(variant.wg_y as usize), args.n];
     Ok(Launch { key, grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() })
 }

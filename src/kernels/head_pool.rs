@@ -36,6 +36,12 @@ pub struct Params {
     pub cout4: u32,
     /// 1 / positions.
     pub inverse: f32,
+    /// Activation code.
+    pub act: u32,
+    /// Zero.
+    pub pad: [u32; 3],
+    /// Trip counts for `ROLL = 1`, see `shaders/common/tile.wgsl`.
+    pub rolled: [u32; 4],
 }
 
 /// A row of the variant table.
@@ -49,10 +55,12 @@ pub struct Variant {
     pub wg_x: u32,
     /// Lanes that share an image's positions; 1 needs no workgroup memory.
     pub parts: u32,
+    /// Keeps the loops over the tile rolled: a far smaller program.
+    pub roll: bool,
 }
 
-const SOFTWARE: Variant = Variant { rows: 4, cols: 2, wg_x: 8, parts: 1 };
-const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8 };
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true };
+const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false };
 
 /// Every row; all compute the same up to the order of the sum over positions.
 pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU];
@@ -83,9 +91,9 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let key = KernelKey::new(
         NAME,
         &[
-            ("ACT", args.act.code()),
             ("COLS", variant.cols),
             ("PARTS", variant.parts),
+            ("ROLL", variant.roll.into()),
             ("ROWS", variant.rows),
             ("WG_X", variant.wg_x),
         ],
@@ -95,6 +103,9 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         cin4: cin4 as u32,
         cout4: cout4 as u32,
         inverse: (1.0 / args.pixels as f64) as f32,
+        act: args.act.code(),
+        pad: [0; 3],
+        rolled: [variant.rows, variant.cols, 4, 0],
     };
     Ok(Launch {
         key,

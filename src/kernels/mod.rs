@@ -220,19 +220,21 @@ fn pack_bias(bias: &[f32], c4: usize, out: &mut [f32]) {
     out[..bias.len()].copy_from_slice(bias);
 }
 
-/// Writes 4 x 4 blocks for a product with `taps` positions: `out[((tap * in4 + k4) * out4 + n4) * 16 + kk * 4 + j]`
-/// is the weight from input `k4 * 4 + kk` to output `n4 * 4 + j`, which `weight` holds at `[output][input][tap]`.
-fn pack_blocks(weight: &[f32], taps: usize, inputs: usize, outputs: usize, out: &mut [f32]) {
+/// Writes the weights of a product with `taps` positions: `out[(tap * in + k) * out4 * 4 + n]`, `in` padded to a
+/// multiple of four, is the weight from input `k` to output `n`, which `weight` holds at `[n][k][tap]`.
+fn pack_matrix(weight: &[f32], taps: usize, inputs: usize, outputs: usize, out: &mut [f32]) {
     assert_eq!(weight.len(), taps * inputs * outputs, "weights of {outputs} x {inputs} x {taps}");
-    let (in4, out4) = (inputs.div_ceil(4), outputs.div_ceil(4));
-    assert_eq!(out.len(), taps * in4 * out4 * 16, "packed weights of {outputs} x {inputs} x {taps}");
+    let (padded, row) = (inputs.next_multiple_of(4), outputs.next_multiple_of(4));
+    assert_eq!(out.len(), taps * padded * row, "packed weights of {outputs} x {inputs} x {taps}");
     out.fill(0.0);
     for n in 0..outputs {
         for k in 0..inputs {
             for tap in 0..taps {
-                let block = (tap * in4 + k / 4) * out4 + n / 4;
-                out[block * 16 + k % 4 * 4 + n % 4] = weight[(n * inputs + k) * taps + tap];
+                out[(tap * padded + k) * row + n] = weight[(n * inputs + k) * taps + tap];
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

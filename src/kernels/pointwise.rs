@@ -1,6 +1,6 @@
 //! 1x1 convolutions and linear layers as a matrix product. Shader: `shaders/pointwise.wgsl`.
 
-use super::{AdapterClass, KernelKey, Launch, grid, indexable, pack_bias, pack_blocks};
+use super::{AdapterClass, KernelKey, Launch, grid, indexable, pack_bias, pack_matrix};
 use crate::error::Result;
 use crate::graph::Activation;
 
@@ -38,8 +38,18 @@ pub struct Params {
     pub cin4: u32,
     /// Output channels / 4.
     pub cout4: u32,
+    /// Tiles along output channels.
+    pub tiles_n: u32,
+    /// Activation code.
+    pub act: u32,
+    /// 1 where the input is gated.
+    pub gate: u32,
+    /// 1 where a residual is added.
+    pub residual: u32,
     /// Zero.
     pub pad: u32,
+    /// Trip counts for `ROLL = 1`, see `shaders/common/tile.wgsl`.
+    pub rolled: [u32; 4],
 }
 
 /// A row of the variant table: the tile of an invocation and the lanes of a workgroup.
@@ -49,36 +59,38 @@ pub struct Variant {
     pub rows: u32,
     /// Output channel quads per invocation, 1 to 4.
     pub cols: u32,
-    /// Lanes along channels.
+    /// Lanes along tiles.
     pub wg_x: u32,
-    /// Lanes along positions.
-    pub wg_y: u32,
+    /// Lanes that share a tile's input channels; 1 needs no workgroup memory.
+    pub parts: u32,
+    /// Keeps the loops over the tile rolled: a far smaller program.
+    pub roll: bool,
 }
 
-/// A software adapter's large tile.
-const SOFTWARE: Variant = Variant { rows: 4, cols: 2, wg_x: 1, wg_y: 8 };
-/// A software adapter's product with one vector.
-const SOFTWARE_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, wg_y: 1 };
+/// A software adapter's tile, for single vectors too.
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true };
 /// A GPU's tile.
-const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 8, wg_y: 8 };
-/// A GPU's tile for few positions.
-const GPU_SMALL: Variant = Variant { rows: 2, cols: 1, wg_x: 8, wg_y: 8 };
+const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, parts: 1, roll: false };
+/// A GPU's tile where there are few outputs.
+const GPU_SPLIT: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false };
 /// A GPU's product with one vector.
-const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 32, wg_y: 1 };
+const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, parts: 8, roll: false };
 
-/// Every row; all compute the same.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_VECTOR, GPU, GPU_SMALL, GPU_VECTOR];
+/// Every row; all compute the same up to the order of sums.
+pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU, GPU_SPLIT, GPU_VECTOR];
 
-/// From this many channels on (of the wider side), a mobile network's maps have few positions.
-const WIDE: usize = 480;
+/// From this many channels on (of the wider side), a mobile network's maps have few positions for a large GPU.
+const WIDE: usize = 240;
+/// Input channels from which sharing them among lanes pays.
+const MIN_SHARED: usize = 64;
 
 /// The default row. It follows from the network alone: another batch or resolution must not need another pipeline.
 pub fn choose(args: &Args, class: AdapterClass) -> Variant {
+    let split = args.c_in.max(args.c_out) >= WIDE && args.c_in >= MIN_SHARED;
     match class {
-        AdapterClass::Software if args.vector => SOFTWARE_VECTOR,
         AdapterClass::Software => SOFTWARE,
         AdapterClass::Gpu if args.vector => GPU_VECTOR,
-        AdapterClass::Gpu if args.c_in.max(args.c_out) >= WIDE => GPU_SMALL,
+        AdapterClass::Gpu if split => GPU_SPLIT,
         AdapterClass::Gpu => GPU,
     }
 }
@@ -99,28 +111,32 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let (cin4, cout4) = (args.c_in.div_ceil(4), args.c_out.div_ceil(4));
     let total = args.n * args.pixels;
     indexable(NAME, total as u64 * cin4.max(cout4) as u64)?;
-    let x = cout4.div_ceil((variant.cols * variant.wg_x) as usize);
-    let tile = (variant.rows * variant.wg_y) as usize;
-    let flat = !args.gate && total.div_ceil(tile) as u64 <= super::MAX_GROUPS;
+    let (tiles_n, wg) = (cout4.div_ceil(variant.cols as usize), variant.wg_x as usize);
+    let groups = |pixels: usize| (pixels.div_ceil(variant.rows as usize) * tiles_n).div_ceil(wg);
+    let flat = !args.gate && groups(total) as u64 <= super::MAX_GROUPS;
     let (pixels, slices) = if flat { (total, 1) } else { (args.pixels, args.n) };
     let key = KernelKey::new(
         NAME,
         &[
-            ("ACT", args.act.code()),
             ("COLS", variant.cols),
-            ("GATE", args.gate.into()),
-            ("RESIDUAL", args.residual.into()),
+            ("PARTS", variant.parts),
+            ("ROLL", variant.roll.into()),
             ("ROWS", variant.rows),
             ("WG_X", variant.wg_x),
-            ("WG_Y", variant.wg_y),
         ],
     );
-    let params = Params { pixels: pixels as u32, cin4: cin4 as u32, cout4: cout4 as u32, pad: 0 };
-    Ok(Launch {
-        key,
-        grid: grid(NAME, [x, pixels.div_ceil(tile), slices])?,
-        params: bytemuck::bytes_of(&params).to_vec(),
-    })
+    let params = Params {
+        pixels: pixels as u32,
+        cin4: cin4 as u32,
+        cout4: cout4 as u32,
+        tiles_n: tiles_n as u32,
+        act: args.act.code(),
+        gate: args.gate.into(),
+        residual: args.residual.into(),
+        pad: 0,
+        rolled: [variant.rows, variant.cols, 4, 0],
+    };
+    Ok(Launch { key, grid: grid(NAME, [groups(pixels), 1, slices])?, params: bytemuck::bytes_of(&params).to_vec() })
 }
 
 /// Length of the packed bias and weights, in f32.
@@ -129,7 +145,7 @@ pub fn packed_len(c_in: usize, c_out: usize) -> usize {
     cout4 * 4 + cin4 * cout4 * 16
 }
 
-/// Packs `weight` `[c_out, c_in]` and `bias` `[c_out]` as `[bias | 4 x 4 blocks]`.
+/// Packs `weight` `[c_out, c_in]` and `bias` `[c_out]` as `[bias | one row of outputs per input]`.
 ///
 /// # Panics
 /// When a length differs.
@@ -137,10 +153,11 @@ pub fn pack(weight: &[f32], bias: &[f32], c_in: usize, c_out: usize, out: &mut [
     assert_eq!(bias.len(), c_out, "bias");
     let (head, blocks) = out.split_at_mut(c_out.div_ceil(4) * 4);
     pack_bias(bias, c_out.div_ceil(4), head);
-    pack_blocks(weight, 1, c_in, c_out, blocks);
+    pack_matrix(weight, 1, c_in, c_out, blocks);
 }
 
 /// Bytes of workgroup memory of a key.
-pub(super) fn workgroup_bytes(_: &KernelKey) -> u32 {
-    0
+pub(super) fn workgroup_bytes(key: &KernelKey) -> u32 {
+    let quads = ["ROWS", "COLS", "WG_X"].map(|name| key.constant(name, 1)).iter().product::<u32>();
+    ((key.constant("PARTS", 1) - 1) * quads + 1) * 16
 }

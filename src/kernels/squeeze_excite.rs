@@ -1,6 +1,6 @@
 //! The gate of squeeze-and-excitation from partial sums, in one dispatch. Shader: `shaders/squeeze_excite.wgsl`.
 
-use super::{AdapterClass, KernelKey, Launch, grid, indexable, pack_bias, pack_blocks};
+use super::{AdapterClass, KernelKey, Launch, grid, indexable, pack_bias, pack_matrix};
 use crate::error::{Error, Result};
 use crate::graph::Activation;
 
@@ -41,6 +41,14 @@ pub struct Params {
     pub tiles: u32,
     /// 1 / positions.
     pub inverse: f32,
+    /// Code of the activation between the two products.
+    pub act: u32,
+    /// Code of the activation after the second.
+    pub gate_act: u32,
+    /// Trip count 4 for `ROLL = 1`.
+    pub four: u32,
+    /// Zero.
+    pub pad: u32,
 }
 
 /// A row of the variant table.
@@ -48,14 +56,16 @@ pub struct Params {
 pub struct Variant {
     /// Lanes of the workgroup, one workgroup per image.
     pub wg_x: u32,
+    /// Keeps loops rolled: a far smaller program.
+    pub roll: bool,
 }
 
 /// One vector of a software adapter: its barriers switch between no others.
-const SOFTWARE: Variant = Variant { wg_x: 8 };
-const GPU: Variant = Variant { wg_x: 256 };
+const SOFTWARE: Variant = Variant { wg_x: 8, roll: true };
+const GPU: Variant = Variant { wg_x: 256, roll: false };
 
 /// Every row; all compute the same up to the order of sums.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU, Variant { wg_x: 64 }];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU, Variant { wg_x: 64, roll: false }];
 
 /// The default row.
 pub fn choose(_: &Args, class: AdapterClass) -> Variant {
@@ -89,9 +99,17 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     }
     let (c4, h4) = (args.c.div_ceil(4), args.hidden.div_ceil(4));
     indexable(NAME, (args.n * args.tiles * c4) as u64)?;
-    let key = KernelKey::new(NAME, &[("ACT", args.act.code()), ("GATE_ACT", args.gate.code()), ("WG_X", variant.wg_x)]);
-    let params =
-        Params { c4: c4 as u32, h4: h4 as u32, tiles: args.tiles as u32, inverse: (1.0 / args.pixels as f64) as f32 };
+    let key = KernelKey::new(NAME, &[("ROLL", variant.roll.into()), ("WG_X", variant.wg_x)]);
+    let params = Params {
+        c4: c4 as u32,
+        h4: h4 as u32,
+        tiles: args.tiles as u32,
+        inverse: (1.0 / args.pixels as f64) as f32,
+        act: args.act.code(),
+        gate_act: args.gate.code(),
+        four: 4,
+        pad: 0,
+    };
     Ok(Launch { key, grid: grid(NAME, [args.n, 1, 1])?, params: bytemuck::bytes_of(&params).to_vec() })
 }
 
@@ -114,7 +132,7 @@ pub struct Weights<'a> {
     pub expand_bias: &'a [f32],
 }
 
-/// Packs `[reduce bias | expand bias | reduce blocks | expand blocks]`.
+/// Packs `[reduce bias | expand bias | reduce rows | expand rows]`.
 ///
 /// # Panics
 /// When a length differs.
@@ -126,8 +144,8 @@ pub fn pack(w: &Weights<'_>, c: usize, hidden: usize, out: &mut [f32]) {
     let (reduce, expand) = blocks.split_at_mut(c4 * h4 * 16);
     pack_bias(w.reduce_bias, h4, reduce_bias);
     pack_bias(w.expand_bias, c4, expand_bias);
-    pack_blocks(w.reduce, 1, c, hidden, reduce);
-    pack_blocks(w.expand, 1, hidden, c, expand);
+    pack_matrix(w.reduce, 1, c, hidden, reduce);
+    pack_matrix(w.expand, 1, hidden, c, expand);
 }
 
 /// Bytes of workgroup memory of a key.

@@ -23,12 +23,14 @@ pub(super) fn lower(graph: &Graph, layout: &WeightLayout, shapes: &[Shape], targ
     Ok(Lowered { values: l.values, steps: l.steps })
 }
 
-/// Depthwise convolutions whose result some squeeze-and-excitation averages: they sum it on the way.
+/// Depthwise convolutions whose result some squeeze-and-excitation averages: they sum it on the way (before a residual,
+/// so one with a residual does not).
 fn squeezed_depthwise(graph: &Graph) -> Vec<bool> {
     let mut squeezed = vec![false; graph.nodes.len()];
     for node in graph.nodes.iter().filter(|n| matches!(n.op, Op::SqueezeExcite(_))) {
         let x = node.inputs[0];
-        squeezed[x] = matches!(graph.nodes[x].op, Op::Conv2d(c) if kind(graph, &c) == ConvKind::Depthwise);
+        squeezed[x] =
+            matches!(graph.nodes[x].op, Op::Conv2d(c) if kind(graph, &c) == ConvKind::Depthwise && !c.residual);
     }
     squeezed
 }

@@ -84,7 +84,7 @@ impl WeightLayout {
         graph: &Graph,
         weights: &Weights,
         shard: usize,
-        mut write: impl FnMut(u64, &[f32]),
+        write: &mut dyn FnMut(u64, &[f32]),
     ) -> Result<()> {
         let mut packed = Vec::new();
         for (id, range) in self.ranges.iter().enumerate() {

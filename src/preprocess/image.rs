@@ -91,7 +91,7 @@ fn decode_inner(bytes: &[u8], limits: &DecodeLimits) -> Result<Pixels, String> {
     }
     if bytes.len() as u64 > max_bytes {
         return Err(format!(
-            "the file is larger than the limit of {max_bytes} bytes; raise DecodeLimits::max_bytes if it is trusted"
+            "the file is larger than the limit of {max_bytes} bytes; raise the limit (--max-pixels, DecodeLimits::max_bytes) if it is trusted"
         ));
     }
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
@@ -105,13 +105,13 @@ fn decode_inner(bytes: &[u8], limits: &DecodeLimits) -> Result<Pixels, String> {
     }
     if pixels > max_pixels {
         return Err(format!(
-            "{w} x {h} pixels are more than the limit of {max_pixels}; shrink the picture, or raise DecodeLimits::max_pixels if it is trusted"
+            "{w} x {h} pixels are more than the limit of {max_pixels}; shrink the picture, or raise the limit (--max-pixels, DecodeLimits::max_pixels) if it is trusted"
         ));
     }
     let needed = decoder.total_bytes().saturating_add(3 * pixels);
     if needed > max_bytes {
         return Err(format!(
-            "{w} x {h} pixels need {needed} bytes to decode, the limit is {max_bytes}; shrink the picture, or raise DecodeLimits::max_bytes if it is trusted"
+            "{w} x {h} pixels need {needed} bytes to decode, the limit is {max_bytes}; shrink the picture, or raise the limit (--max-pixels, DecodeLimits::max_bytes) if it is trusted"
         ));
     }
     let mut inside = Limits::default();

@@ -12,4 +12,4 @@ pub use bundle::Bundle;
 #[cfg(not(target_arch = "wasm32"))]
 pub use golden::Golden;
 pub use run::{Device, Output, Session};
-pub use verify::{Check, END_TO_END_BOUND, Report, verify};
+pub use verify::{Check, END_TO_END_BOUND, Report, bound, verify};

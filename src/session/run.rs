@@ -88,14 +88,16 @@ impl Session {
         &self.device
     }
 
-    /// Compiles and allocates for `[n, h, w]`, so that the first run is as fast as the next.
+    /// Compiles, allocates and runs once for `[n, h, w]`, so that the first run is as fast as the next (some drivers
+    /// compile at a pipeline's first dispatch, not when it is made).
     ///
     /// # Errors
     /// As [`Session::run`].
     pub async fn warm_up(&self, shape: [usize; 3]) -> Result<()> {
         if let Device::Gpu(gpu) = &self.device {
             let variant = self.variant(gpu, &[]).await?;
-            let executor = variant.executor(gpu, shape, &[]).await?;
+            let mut executor = variant.executor(gpu, shape, &[]).await?;
+            executor.run(None).await?;
             variant.give_back(shape, executor);
         }
         Ok(())

@@ -7,9 +7,6 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-/// How many problems an error lists before it only counts the rest.
-const LISTED: usize = 20;
-
 /// The values of a graph's parameters, before and after the passes (which only combine stored parameters).
 ///
 /// Values are in PyTorch's order (OIHW, or `[out, in]`). Cloning shares the checkpoint.
@@ -37,11 +34,6 @@ impl Weights {
             .extend(platform::map(readable.len(), |i| value_problem(&checkpoint, readable[i])).into_iter().flatten());
         if problems.is_empty() {
             return Ok(Self { checkpoint, names: Arc::new(names) });
-        }
-        if problems.len() > LISTED + 1 {
-            let more = problems.len() - LISTED;
-            problems.truncate(LISTED);
-            problems.push(format!("and {more} more"));
         }
         Err(Error::Mismatch { path: checkpoint.path().into(), arch: graph.name.clone(), problems, looks_like: None })
     }
@@ -289,13 +281,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_is_cut_and_counted() {
+    fn every_problem_is_kept_and_a_very_long_list_printed_in_part() {
         let g = graph(5);
         let extra = |i| (format!("extra.{i}"), vec![1], vec![0.0]);
-        let listed = problems(&g, tensors(&g, |t| t.extend((0..57).map(extra))));
-        assert_eq!(listed.len(), 21);
-        assert_eq!(listed[20], "and 37 more");
-        assert_eq!(problems(&g, tensors(&g, |t| t.extend((0..21).map(extra)))).len(), 21);
+        let error = Weights::new(&g, tensors(&g, |t| t.extend((0..157).map(extra))), &Naming::timm()).unwrap_err();
+        let Error::Mismatch { problems, .. } = &error else { panic!("{error}") };
+        assert_eq!(problems.len(), 157);
+        let text = error.to_string();
+        assert!(text.contains("extra.99 ") && text.ends_with("; and 57 more"), "{text}");
     }
 
     #[test]

@@ -54,8 +54,10 @@ pub const B0_STAGES: [BlockArgs; 7] = [
 ];
 
 /// Multipliers that turn a table of stages into a network.
+///
+/// In an architecture file each may be left out (1, 1, 224), and `phi` stands for [`Scaling::compound`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "ScalingForm")]
 pub struct Scaling {
     /// Channels are multiplied by this and rounded ([`round_channels`]).
     pub width: f64,
@@ -63,6 +65,27 @@ pub struct Scaling {
     pub depth: f64,
     /// Edge of the square input in pixels.
     pub resolution: usize,
+}
+
+/// What a file may say of a [`Scaling`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScalingForm {
+    phi: Option<f64>,
+    width: Option<f64>,
+    depth: Option<f64>,
+    resolution: Option<usize>,
+}
+
+impl From<ScalingForm> for Scaling {
+    fn from(form: ScalingForm) -> Self {
+        let base = form.phi.map_or(Self::new(1.0, 1.0, 224), Self::compound);
+        Self {
+            width: form.width.unwrap_or(base.width),
+            depth: form.depth.unwrap_or(base.depth),
+            resolution: form.resolution.unwrap_or(base.resolution),
+        }
+    }
 }
 
 impl Scaling {
@@ -138,6 +161,11 @@ fn eps() -> f64 {
     1e-5
 }
 
+/// The most channels and pixels along an edge: far above any network, far below where sizes overflow.
+const MOST: usize = 1 << 14;
+/// The most blocks in a stage.
+const MOST_BLOCKS: f64 = 1000.0;
+
 impl EfficientNet {
     /// EfficientNet-B0's stages under a scaling of one's own.
     pub fn scaled(scaling: Scaling) -> Self {
@@ -208,6 +236,9 @@ impl EfficientNet {
         if self.stages.is_empty() || self.head == 0 || !(self.bn_eps > 0.0 && self.bn_eps.is_finite()) {
             return fail("head".into(), "needs at least one stage, head channels and a positive bn_eps".into());
         }
+        if resolution > MOST || self.head as f64 * width > MOST as f64 {
+            return fail("scaling".into(), format!("resolution and the head's channels may be at most {MOST}"));
+        }
         let mut before: Option<usize> = None;
         for (s, stage) in self.stages.iter().enumerate() {
             let place = format!("stage {s}");
@@ -216,6 +247,14 @@ impl EfficientNet {
             }
             if stage.kernel.is_multiple_of(2) {
                 return fail(place, format!("kernel {} must be odd", stage.kernel));
+            }
+            let channels = stage.input.max(stage.out) as f64 * width.max(1.0) * stage.expand as f64;
+            if channels > MOST as f64
+                || stage.repeats as f64 * depth > MOST_BLOCKS
+                || stage.kernel.max(stage.stride) > 255
+            {
+                let most = format!("{MOST} expanded channels, {MOST_BLOCKS} blocks, kernel and stride 255");
+                return fail(place, format!("over the limit of {most}, after scaling"));
             }
             if let Some(out) = before.filter(|&out| out != stage.input) {
                 return fail(place, format!("in = {} but the stage before has out = {out}", stage.input));
@@ -308,6 +347,15 @@ mod tests {
         assert!((s.width - 1.1).abs() < 1e-12 && (s.depth - 1.2).abs() < 1e-12);
         assert_eq!(s.resolution, 256);
         assert_eq!(Scaling::compound(0.0), Scaling::new(1.0, 1.0, 224));
+    }
+
+    #[test]
+    fn a_file_may_give_phi_or_the_multipliers_or_leave_them_out() {
+        let read = |text: &str| serde_json::from_str::<Scaling>(text);
+        assert_eq!(read("{}").unwrap(), Scaling::new(1.0, 1.0, 224));
+        assert_eq!(read(r#"{"phi": 1}"#).unwrap(), Scaling::compound(1.0));
+        assert_eq!(read(r#"{"phi": 1, "resolution": 240}"#).unwrap().resolution, 240);
+        assert!(read(r#"{"widht": 1}"#).is_err());
     }
 
     #[test]

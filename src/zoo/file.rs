@@ -17,9 +17,15 @@ pub fn from_file(path: &Path) -> Result<Model> {
         place: path.display().to_string(),
         problem: problem.trim_end().replace('\n', " "),
     };
-    let arch: EfficientNet = match path.extension().and_then(|e| e.to_str()) {
-        Some("json") => serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?,
-        _ => toml::from_str(&text).map_err(|e| fail(e.to_string()))?,
+    let arch: EfficientNet = if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
+        serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?
+    } else {
+        // The error's own text quotes the file over several lines.
+        let at = |e: &toml::de::Error| {
+            e.span().and_then(|s| text.get(..s.start)).map(|before| before.matches('\n').count() + 1)
+        };
+        let line = |e: &toml::de::Error| at(e).map_or(String::new(), |n| format!("line {n}: "));
+        toml::from_str(&text).map_err(|e| fail(format!("{}{}", line(&e), e.message())))?
     };
     let model = Model::custom(&name, arch);
     model.build(&super::Options::default())?;

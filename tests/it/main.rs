@@ -1,9 +1,13 @@
 //! Integration tests: the crate from outside, on the files of `assets/`, `tests/goldens/` and `tests/fixtures/`.
 
+mod cli;
 mod goldens;
 mod gpu;
+mod kernels;
 mod plans;
 mod preprocess;
+mod properties;
+mod rooms;
 mod shaders;
 mod support;
 mod vision;

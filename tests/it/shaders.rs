@@ -98,7 +98,16 @@ fn tint_accepts_every_key() {
         std::fs::write(&file, kernels::source(key.shader).unwrap().as_bytes()).unwrap();
         let overrides: Vec<String> = key.consts.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let output = std::process::Command::new("tint")
-            .args(["--format", "wgsl", "--output-name", "/dev/null", "--entry-point", "main", "--overrides", &overrides.join(",")])
+            .args([
+                "--format",
+                "wgsl",
+                "--output-name",
+                "/dev/null",
+                "--entry-point",
+                "main",
+                "--overrides",
+                &overrides.join(","),
+            ])
             .arg(&file)
             .output()
             .unwrap();

@@ -1,9 +1,9 @@
 //! What the integration tests share: golden files, adapters, comparison.
 
+use mbconv::Tensor;
 use mbconv::gpu::{Gpu, Select};
-use mbconv::session::Bundle;
-use mbconv::weights::{Checkpoint, Synthetic, bit_sum, make_input};
-use mbconv::{Shape, Tensor, zoo};
+use mbconv::session::{self, Bundle};
+use mbconv::weights::{Checkpoint, bit_sum};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,18 +23,14 @@ pub struct Golden {
 impl Golden {
     /// Loads `tests/goldens/<name>.safetensors` and regenerates its weights and input, checking both checksums.
     pub fn load(name: &str) -> Self {
-        let file = Checkpoint::open(path(&format!("tests/goldens/{name}.safetensors"))).unwrap();
+        let path = path(&format!("tests/goldens/{name}.safetensors"));
+        let file = Checkpoint::open(&path).unwrap();
         let case: serde_json::Value = serde_json::from_str(&file.metadata()["case"]).unwrap();
-        let (recipe, tensors) = Synthetic::from_golden(&file).unwrap();
-        let state = recipe.state(&tensors).unwrap();
-        let sum = tensors.iter().fold(0_u64, |sum, t| sum.wrapping_add(bit_sum(&state.read_f32(&t.0).unwrap())));
+        let session::Golden { bundle, input, .. } = session::Golden::open(path).unwrap();
+        let state = bundle.weights.checkpoint();
+        let sum = state.names().fold(0_u64, |sum, n| sum.wrapping_add(bit_sum(&state.read_f32(n).unwrap())));
         assert_eq!(format!("{sum:016x}"), case["weights_bit_sum"], "{name}: weights");
-        let number = |key: &str| case[key].as_u64().unwrap() as usize;
-        let [n, c, h, w] = ["batch", "in_chans", "height", "width"].map(number);
-        let nchw = make_input(&recipe.salt, [n, c, h, w]);
-        assert_eq!(format!("{:016x}", bit_sum(&nchw)), case["input_bit_sum"], "{name}: input");
-        let bundle = Bundle::new(zoo::find(case["arch"].as_str().unwrap()).unwrap(), state).unwrap();
-        let input = Tensor::from_nchw(Shape::new(n, h, w, c), &nchw).unwrap();
+        assert_eq!(format!("{:016x}", bit_sum(&input.to_nchw())), case["input_bit_sum"], "{name}: input");
         Self { file, case, bundle, input }
     }
 

@@ -17,19 +17,47 @@ impl DeviceArgs {
     /// Opens it. `auto` falls back to the CPU reference where there is no GPU and says so on stderr; a GPU that was
     /// asked for is an error when it is not there.
     pub fn open(&self) -> Result<Device> {
-        let select = match self.device.as_str() {
-            "cpu" => return Ok(Device::Cpu),
-            "auto" => Select::Auto,
-            name => name.parse().map_or_else(|_| Select::Name(name.into()), Select::Index),
-        };
-        match pollster::block_on(Gpu::open(&select)) {
-            Err(error @ Error::NoAdapter { .. }) if select == Select::Auto => {
-                note("warning", &format!("{error}. Running on the CPU reference, which is exact and slow"));
-                Ok(Device::Cpu)
-            }
-            opened => opened.map(Device::Gpu),
+        match self.select() {
+            None => Ok(Device::Cpu),
+            Some(select) => match open(&select) {
+                Err(error @ Error::NoAdapter { .. }) if select == Select::Auto => {
+                    note("warning", &format!("{error}. Running on the CPU reference, which is exact and slow"));
+                    Ok(Device::Cpu)
+                }
+                opened => opened,
+            },
         }
     }
+
+    /// Opens it where only a GPU makes sense.
+    pub fn open_gpu(&self, why: &str) -> Result<Device> {
+        open(&self.select().ok_or_else(|| Error::bad("--device cpu", why))?)
+    }
+
+    /// Which GPU, none for the CPU reference.
+    fn select(&self) -> Option<Select> {
+        match self.device.as_str() {
+            "cpu" => None,
+            "auto" => Some(Select::Auto),
+            name => Some(name.parse().map_or_else(|_| Select::Name(name.into()), Select::Index)),
+        }
+    }
+}
+
+fn open(select: &Select) -> Result<Device> {
+    let opened = pollster::block_on(Gpu::open(select)).map(Device::Gpu);
+    opened.map_err(|error| match error {
+        Error::Unknown { name, mut nearest, .. } => {
+            // One adapter can be there through two backends.
+            nearest.dedup();
+            let problem = format!(
+                "no adapter's name, backend or driver contains it; `mbconv devices` lists {}",
+                nearest.join(", ")
+            );
+            Error::bad(format!("--device {name}"), problem)
+        }
+        other => other,
+    })
 }
 
 /// The name to print for it.

@@ -76,7 +76,7 @@ pub fn synthetic_input(salt: &str, [n, h, w]: [usize; 3], graph: &Graph) -> Resu
 /// The tensor `input` `[N, C, H, W]` of a safetensors file, for a network.
 pub fn read_input(path: &Path, graph: &Graph) -> Result<Tensor> {
     let file = Checkpoint::open(path)?;
-    let problem = |problem: String| Error::Checkpoint { path: file.path().into(), problem };
+    let problem = |problem: String| Error::bad(file.path(), problem);
     let Some(shape) = file.shape("input") else {
         let names: Vec<_> = file.names().take(5).collect();
         return Err(problem(format!("it has no tensor named 'input' [N, C, H, W], only {}", names.join(", "))));

@@ -96,12 +96,7 @@ pub fn architecture(name: &str) -> Result<Model> {
             name,
             "a checkpoint, where a model's name is wanted (see `mbconv models`); checkpoints go with --weights",
         )),
-        _ => zoo::find(name).map_err(|error| match error {
-            Error::Unknown { kind, name, nearest } if nearest.is_empty() => {
-                Error::bad(format!("no {kind} named '{name}'"), "`mbconv models` lists those there are")
-            }
-            other => other,
-        }),
+        _ => zoo::find(name),
     }
 }
 

@@ -1,0 +1,436 @@
+//! Every family's shader, launches and packing, without a device.
+
+use super::*;
+use crate::graph::Activation;
+use std::mem::offset_of;
+
+/// A launch of every variant row with every override that is not a tile size.
+fn launches() -> Vec<Launch> {
+    let act = Activation::Swish;
+    let mut all = Vec::new();
+    for v in pointwise::VARIANTS {
+        let args =
+            pointwise::Args { n: 2, pixels: 49, c_in: 20, c_out: 37, act, gate: true, residual: true, vector: false };
+        all.push(pointwise::launch_with(&args, v).unwrap());
+    }
+    for v in depthwise::VARIANTS {
+        for kernel in 1..=depthwise::MAX_KERNEL {
+            for (stride, residual) in [(1, false), (1, true), (2, false)] {
+                let args = depthwise_args(2, 15, 23, kernel, stride, residual);
+                all.push(depthwise::launch_with(&args, v).unwrap().0);
+            }
+        }
+    }
+    for v in conv::VARIANTS {
+        for (kernel, stride) in [(3, 1), (3, 2), (7, 2), (1, 2)] {
+            all.push(conv::launch_with(&conv_args(1, 32, kernel, stride), v).unwrap());
+        }
+    }
+    for v in squeeze_excite::VARIANTS {
+        let args =
+            squeeze_excite::Args { n: 2, c: 96, hidden: 4, tiles: 3, pixels: 49, act, gate: Activation::Sigmoid };
+        all.push(squeeze_excite::launch_with(&args, v).unwrap());
+    }
+    for v in head_pool::VARIANTS {
+        let args = head_pool::Args { n: 2, pixels: 49, c_in: 320, c_out: 1280, act };
+        all.push(head_pool::launch_with(&args, v).unwrap());
+    }
+    for v in global_pool::VARIANTS {
+        all.push(global_pool::launch_with(&global_pool::Args { n: 2, pixels: 49, c: 1280 }, v).unwrap());
+    }
+    for v in elementwise::VARIANTS {
+        let args = elementwise::Args { n: 2, pixels: 49, c: 40, act, gate: true, residual: true };
+        all.push(elementwise::launch_with(&args, v).unwrap());
+    }
+    all
+}
+
+fn depthwise_args(n: usize, h: usize, c: usize, kernel: usize, stride: usize, residual: bool) -> depthwise::Args {
+    let out = h.div_ceil(stride);
+    let pad = (kernel - 1) / 2;
+    depthwise::Args {
+        n,
+        h,
+        w: h,
+        out_h: out,
+        out_w: out,
+        pad_top: pad,
+        pad_left: pad,
+        c,
+        kernel,
+        stride,
+        act: Activation::Swish,
+        residual,
+        squeeze: true,
+    }
+}
+
+fn conv_args(n: usize, h: usize, kernel: usize, stride: usize) -> conv::Args {
+    let out = h.div_ceil(stride);
+    let pad = (kernel - 1) / 2;
+    conv::Args {
+        n,
+        h,
+        w: h,
+        out_h: out,
+        out_w: out,
+        pad_top: pad,
+        pad_left: pad,
+        c_in: 3,
+        c_out: 32,
+        kernel,
+        stride,
+        act: Activation::Relu6,
+        residual: false,
+    }
+}
+
+fn validator() -> naga::valid::Validator {
+    naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())
+}
+
+fn parse(family: &Family) -> naga::Module {
+    naga::front::wgsl::parse_str(&source(family.name).unwrap())
+        .unwrap_or_else(|e| panic!("{}: {}", family.name, e.emit_to_string(&source(family.name).unwrap())))
+}
+
+#[test]
+fn every_key_specialises_validates_and_translates() {
+    let stage = naga::ShaderStage::Compute;
+    for family in FAMILIES {
+        let module = parse(family);
+        let info = validator().validate(&module).unwrap();
+        let mut keys: Vec<KernelKey> =
+            launches().into_iter().map(|l| l.key).filter(|k| k.shader == family.name).collect();
+        keys.sort();
+        keys.dedup();
+        assert!(!keys.is_empty(), "{}", family.name);
+        for key in keys {
+            for (name, _) in &key.consts {
+                assert!(module.overrides.iter().any(|o| o.1.name.as_deref() == Some(name)), "{key}: no {name}");
+            }
+            let constants = key.consts.iter().map(|c| (c.0.to_string(), f64::from(c.1))).collect();
+            let (module, info) =
+                naga::back::pipeline_constants::process_overrides(&module, &info, Some((stage, "main")), &constants)
+                    .unwrap_or_else(|e| panic!("{key}: {e}"));
+            let entry = &module.entry_points[0];
+            assert_eq!(entry.workgroup_size, key.workgroup(), "{key}");
+            assert!(entry.workgroup_size.iter().product::<u32>() <= 256, "{key}");
+            let mut layouter = naga::proc::Layouter::default();
+            layouter.update(module.to_ctx()).unwrap();
+            let shared: u32 = module
+                .global_variables
+                .iter()
+                .filter(|(handle, v)| {
+                    v.space == naga::AddressSpace::WorkGroup && !info.get_entry_point(0)[*handle].is_empty()
+                })
+                .map(|(_, v)| layouter[v.ty].size)
+                .sum();
+            assert_eq!(shared, key.workgroup_bytes(), "{key}");
+            assert!(shared <= 16_384, "{key}");
+
+            let options = naga::back::spv::Options::default();
+            naga::back::spv::write_vec(&module, &info, &options, None).unwrap_or_else(|e| panic!("{key}: {e}"));
+            let options = naga::back::msl::Options { lang_version: (2, 4), ..Default::default() };
+            naga::back::msl::write_string(&module, &info, &options, &Default::default())
+                .unwrap_or_else(|e| panic!("{key}: {e}"));
+            let (options, pipeline) = (naga::back::hlsl::Options::default(), Default::default());
+            naga::back::hlsl::Writer::new(&mut String::new(), &options, &pipeline)
+                .write(&module, &info, None)
+                .unwrap_or_else(|e| panic!("{key}: {e}"));
+        }
+    }
+}
+
+/// Chrome's compiler accepts every key too; skipped where `tint` is not on the PATH.
+#[test]
+fn tint_accepts_every_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keys: Vec<KernelKey> = launches().into_iter().map(|l| l.key).collect();
+    keys.sort();
+    keys.dedup();
+    for key in keys {
+        let (wgsl, out) = (dir.path().join(format!("{}.wgsl", key.shader)), dir.path().join("out.wgsl"));
+        std::fs::write(&wgsl, source(key.shader).unwrap().as_bytes()).unwrap();
+        let overrides: Vec<String> = key.consts.iter().map(|c| format!("{}={}", c.0, c.1)).collect();
+        let mut tint = std::process::Command::new("tint");
+        tint.args(["--format", "wgsl", "--overrides", &overrides.join(","), "-o"]).arg(&out).arg(&wgsl);
+        match tint.output() {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return,
+            result => {
+                let result = result.unwrap();
+                assert!(result.status.success(), "{key}: {}", String::from_utf8_lossy(&result.stderr));
+            }
+        }
+    }
+}
+
+#[test]
+fn shaders_bind_exactly_what_their_family_lists() {
+    for family in FAMILIES {
+        let module = parse(family);
+        let mut bound: Vec<u32> =
+            module.global_variables.iter().filter_map(|v| v.1.binding.map(|b| b.binding)).collect();
+        bound.sort_unstable();
+        let listed: Vec<u32> = family.bindings.iter().map(|&r| r as u32).collect();
+        assert_eq!(bound, listed, "{}", family.name);
+    }
+}
+
+#[test]
+fn rust_and_wgsl_agree_on_every_parameter() {
+    macro_rules! check {
+        ($family:ident, $($field:ident = $wgsl:literal),+) => {
+            let module = parse(family($family::NAME).unwrap());
+            let ty = module.types.iter().find(|t| t.1.name.as_deref() == Some("Params")).unwrap().1;
+            let naga::TypeInner::Struct { members, span } = &ty.inner else { panic!("{}", $family::NAME) };
+            assert_eq!(*span as usize, size_of::<$family::Params>(), "{}", $family::NAME);
+            assert!(*span <= 256);
+            $(
+                let member = members.iter().find(|m| m.name.as_deref() == Some($wgsl)).expect($wgsl);
+                assert_eq!(member.offset as usize, offset_of!($family::Params, $field), "{} {}", $family::NAME, $wgsl);
+            )+
+        };
+    }
+    check!(
+        pointwise,
+        pixels = "pixels",
+        cin4 = "cin4",
+        cout4 = "cout4",
+        tiles_n = "tiles_n",
+        act = "act",
+        gate = "gate",
+        residual = "residual",
+        rolled = "rolled"
+    );
+    check!(
+        depthwise,
+        height = "height",
+        width = "width",
+        out_height = "out_height",
+        out_width = "out_width",
+        pad_top = "pad_top",
+        pad_left = "pad_left",
+        c4 = "c4",
+        tile_h = "tile_h",
+        tiles_y = "tiles_y",
+        tiles_x = "tiles_x",
+        act = "act",
+        squeeze = "squeeze",
+        rolled = "rolled"
+    );
+    check!(
+        conv,
+        height = "height",
+        width = "width",
+        out_height = "out_height",
+        out_width = "out_width",
+        pad_top = "pad_top",
+        pad_left = "pad_left",
+        cin4 = "cin4",
+        cout4 = "cout4",
+        tiles_n = "tiles_n",
+        act = "act",
+        rolled = "rolled"
+    );
+    check!(
+        squeeze_excite,
+        c4 = "c4",
+        h4 = "h4",
+        tiles = "tiles",
+        inverse = "inverse",
+        act = "act",
+        gate_act = "gate_act",
+        four = "four"
+    );
+    check!(
+        head_pool,
+        pixels = "pixels",
+        cin4 = "cin4",
+        cout4 = "cout4",
+        inverse = "inverse",
+        act = "act",
+        rolled = "rolled"
+    );
+    check!(global_pool, pixels = "pixels", c4 = "c4", inverse = "inverse");
+    check!(elementwise, pixels = "pixels", c4 = "c4", act = "act", gate = "gate", residual = "residual");
+}
+
+#[test]
+fn activation_codes_are_those_of_the_shader() {
+    let text = source("elementwise").unwrap();
+    for act in [
+        Activation::Relu,
+        Activation::Relu6,
+        Activation::Swish,
+        Activation::Sigmoid,
+        Activation::HardSwish,
+        Activation::HardSigmoid,
+    ] {
+        assert!(text.contains(&format!("code == {}u", act.code())), "{}", act.name());
+    }
+    assert_eq!(Activation::Identity.code(), 0);
+}
+
+#[test]
+fn grids_cover_every_output() {
+    let act = Activation::Swish;
+    for v in pointwise::VARIANTS {
+        for (n, pixels, c_out, gate) in [(1, 49, 1280, false), (64, 90_000, 192, false), (3, 12_544, 24, true)] {
+            let args = pointwise::Args { n, pixels, c_in: 8, c_out, act, gate, residual: false, vector: false };
+            let l = match pointwise::launch_with(&args, v) {
+                Err(Error::Limit { .. }) if v.parts > 1 => continue, // a row for few outputs
+                l => l.unwrap(),
+            };
+            let p: &pointwise::Params = bytemuck::from_bytes(&l.params);
+            let invocations = l.grid[0] as usize * v.wg_x as usize;
+            assert!(invocations / p.tiles_n as usize * v.rows as usize >= p.pixels as usize, "{}", l.key);
+            assert!((p.tiles_n * v.cols) as usize * 4 >= c_out);
+            assert_eq!(p.pixels as usize * l.grid[2] as usize, n * pixels);
+            assert!(!gate || l.grid[2] as usize == n);
+        }
+    }
+    for v in depthwise::VARIANTS {
+        for (n, h, stride) in [(1, 7, 1), (64, 300, 1), (2, 15, 2), (1, 113, 2)] {
+            let args = depthwise_args(n, h, 192, 5, stride, false);
+            let (l, t) = depthwise::launch_with(&args, v).unwrap();
+            assert!(t.tiles_y * t.height >= args.out_h && (t.tiles_y - 1) * t.height < args.out_h);
+            assert!(t.tiles_x * t.width >= args.out_w && (t.tiles_x - 1) * t.width < args.out_w);
+            assert!(l.grid[0] * v.wg_x >= 48 && (l.grid[1] * v.wg_y) as usize >= t.tiles_x);
+            assert_eq!(l.grid[2] as usize, n * t.tiles_y);
+        }
+    }
+    for v in conv::VARIANTS {
+        let l = conv::launch_with(&conv_args(64, 600, 3, 2), v).unwrap();
+        assert!((l.grid[0] * v.wg_x / 8u32.div_ceil(v.cols) * v.rows) >= 300 && l.grid[1..] == [300, 64]);
+    }
+}
+
+#[test]
+fn a_dispatch_beyond_the_limits_is_a_typed_error() {
+    let args = elementwise::Args { n: 70_000, pixels: 1, c: 4, act: Activation::Relu, gate: false, residual: false };
+    assert!(matches!(elementwise::launch(&args, AdapterClass::Gpu), Err(Error::Limit { .. })));
+    let args = depthwise_args(1 << 20, 300, 192, 3, 1, false);
+    assert!(matches!(depthwise::launch(&args, AdapterClass::Gpu), Err(Error::Limit { .. })));
+    let args = depthwise_args(1, 20, 8, 9, 1, false);
+    assert!(matches!(depthwise::launch(&args, AdapterClass::Gpu), Err(Error::BadInput { .. })));
+}
+
+/// Partial sums stay a small part of the traffic: at least 28 positions share one.
+#[test]
+fn squeeze_tiles_are_large() {
+    for v in depthwise::VARIANTS {
+        for h in [112, 56, 28, 14, 7, 150, 38] {
+            let t = depthwise::launch_with(&depthwise_args(1, h, 96, 3, 1, false), v).unwrap().1;
+            assert!(h * h / t.count() >= 24, "{h}: {t:?}");
+        }
+    }
+}
+
+#[test]
+fn packed_weights_follow_the_documented_index() {
+    let value = |i: usize| i as f32 + 1.0;
+    let (c_in, c_out, k) = (6, 5, 3);
+    let weight: Vec<f32> = (0..c_in * c_out * k * k).map(value).collect();
+    let bias: Vec<f32> = (0..c_out).map(|i| -value(i)).collect();
+    let mut out = vec![f32::NAN; conv::packed_len(k, c_in, c_out)];
+    conv::pack(&weight, &bias, k, c_in, c_out, &mut out);
+    for (i, &got) in out.iter().enumerate() {
+        let want = if i < 8 {
+            if i < c_out { bias[i] } else { 0.0 }
+        } else {
+            let (j, row) = ((i - 8) % 8, (i - 8) / 8);
+            let (tap, input) = (row / 8, row % 8);
+            if j < c_out && input < c_in { weight[(j * c_in + input) * k * k + tap] } else { 0.0 }
+        };
+        assert_eq!(got, want, "conv {i}");
+    }
+    let mut linear = vec![f32::NAN; pointwise::packed_len(c_in, c_out)];
+    pointwise::pack(&weight[..30], &bias, c_in, c_out, &mut linear);
+    let mut dense = vec![f32::NAN; conv::packed_len(1, c_in, c_out)];
+    conv::pack(&weight[..30], &bias, 1, c_in, c_out, &mut dense);
+    assert_eq!(linear, dense);
+
+    let mut out = vec![f32::NAN; depthwise::packed_len(k, c_out)];
+    depthwise::pack(&weight[..45], &bias, k, c_out, &mut out);
+    for (i, &got) in out.iter().enumerate() {
+        let (row, c) = (i / 8, i % 8);
+        let want = match (row, c < c_out) {
+            (_, false) => 0.0,
+            (0, true) => bias[c],
+            (tap, true) => weight[c * 9 + tap - 1],
+        };
+        assert_eq!(got, want, "depthwise {i}");
+    }
+
+    let (c, hidden) = (6, 3);
+    let w: Vec<f32> = (0..2 * c * hidden + c + hidden).map(value).collect();
+    let weights = squeeze_excite::Weights {
+        reduce: &w[..18],
+        expand: &w[18..36],
+        reduce_bias: &w[36..39],
+        expand_bias: &w[39..],
+    };
+    let mut out = vec![f32::NAN; squeeze_excite::packed_len(c, hidden)];
+    squeeze_excite::pack(&weights, c, hidden, &mut out);
+    assert_eq!(out[..3], w[36..39]);
+    assert_eq!(out[4..10], w[39..]);
+    for k in 0..8 {
+        for j in 0..4 {
+            let reduce = if k < c && j < hidden { w[j * c + k] } else { 0.0 };
+            assert_eq!(out[12 + k * 4 + j], reduce);
+            let expand = if k < c && j < hidden { w[18 + k * hidden + j] } else { 0.0 };
+            assert_eq!(out[12 + 32 + j * 8 + k], expand);
+        }
+    }
+}
+
+/// The pipelines of any EfficientNet: stem, four depthwise windows, gate, products, head.
+#[test]
+fn a_network_needs_few_pipelines() {
+    for class in [AdapterClass::Gpu, AdapterClass::Software] {
+        let act = Activation::Swish;
+        let mut keys = std::collections::BTreeSet::new();
+        for resolution in [224, 240, 380, 600] {
+            keys.insert(conv::launch(&conv_args(1, resolution, 3, 2), class).unwrap().key);
+            for scale in [2usize, 4, 8, 16, 32] {
+                let h = resolution.div_ceil(scale);
+                for n in [1, 8] {
+                    for (gate, residual) in [(false, false), (true, false), (true, true), (false, true)] {
+                        let args = pointwise::Args {
+                            n,
+                            pixels: h * h,
+                            c_in: 96,
+                            c_out: 240,
+                            act,
+                            gate,
+                            residual,
+                            vector: false,
+                        };
+                        keys.insert(pointwise::launch(&args, class).unwrap().key);
+                    }
+                    let args = head_pool::Args { n, pixels: h * h, c_in: 320, c_out: 1280, act };
+                    keys.insert(head_pool::launch(&args, class).unwrap().key);
+                }
+                for (kernel, stride) in [(3, 1), (3, 2), (5, 1), (5, 2)] {
+                    let args = depthwise_args(1, h, 96, kernel, stride, false);
+                    keys.insert(depthwise::launch(&args, class).unwrap().0.key);
+                }
+            }
+        }
+        let args = squeeze_excite::Args { n: 1, c: 96, hidden: 4, tiles: 3, pixels: 49, act, gate: act };
+        keys.insert(squeeze_excite::launch(&args, class).unwrap().key);
+        let args = pointwise::Args {
+            n: 1,
+            pixels: 1,
+            c_in: 1280,
+            c_out: 1000,
+            act,
+            gate: false,
+            residual: false,
+            vector: true,
+        };
+        keys.insert(pointwise::launch(&args, class).unwrap().key);
+        assert!(keys.len() <= 16, "{class:?}: {} pipelines: {keys:#?}", keys.len());
+    }
+}

@@ -1,0 +1,361 @@
+//! The op grid: every row of every kernel family, forced, at odd sizes and with every flag, against the reference.
+
+use crate::support::{gpus, rel_l2};
+use mbconv::gpu::{Executor, Gpu, WeightBuffers};
+use mbconv::graph::{Activation, Conv2d, Graph, Node, NodeId, Op, Param, ParamId, Source, SqueezeExcite};
+use mbconv::kernels::{Launch, Role, conv, depthwise, elementwise, global_pool, head_pool, pointwise, squeeze_excite};
+use mbconv::plan::{Buffer, BufferRole, Plan, Value, ValueKind, WeightLayout};
+use mbconv::tensor::{Padding, window};
+use mbconv::weights::{Synthetic, Weights, make_input};
+use mbconv::{Shape, Tensor, cpu};
+use pollster::block_on;
+use std::sync::Arc;
+
+/// An f32 sum of n products is off by about u * sqrt(n) of its size, u = 2^-24; the largest n here is 2,000.
+const BOUND: f64 = 4e-6;
+
+const ACTIVATIONS: [Activation; 7] = [
+    Activation::Identity,
+    Activation::Relu,
+    Activation::Relu6,
+    Activation::Swish,
+    Activation::Sigmoid,
+    Activation::HardSwish,
+    Activation::HardSigmoid,
+];
+
+/// A graph of a few nodes, the last of which is under test.
+struct Bench {
+    graph: Graph,
+    input: Tensor,
+}
+
+impl Bench {
+    fn new(input: Shape) -> Self {
+        let node = Node { name: "input".into(), op: Op::Input, inputs: Vec::new() };
+        let graph = Graph {
+            name: "grid".into(),
+            in_channels: input.c,
+            nodes: vec![node],
+            params: Vec::new(),
+            outputs: Vec::new(),
+            aliases: Default::default(),
+        };
+        let values = make_input("grid", [input.n, input.c, input.h, input.w]);
+        Self { graph, input: Tensor::from_nchw(input, &values).unwrap() }
+    }
+
+    fn param(&mut self, name: &str, shape: &[usize]) -> ParamId {
+        let name = format!("{}.{name}", self.graph.nodes.len());
+        self.graph.params.push(Param { name, shape: shape.to_vec(), source: Source::Checkpoint });
+        self.graph.params.len() - 1
+    }
+
+    fn push(&mut self, op: Op, inputs: &[NodeId]) -> NodeId {
+        let name = format!("node{}", self.graph.nodes.len());
+        self.graph.nodes.push(Node { name, op, inputs: inputs.to_vec() });
+        self.graph.nodes.len() - 1
+    }
+
+    fn conv(&mut self, inputs: &[NodeId], c_in: usize, groups: usize, shape: Conv2d) -> NodeId {
+        let weight = self.param("weight", &[shape.out, c_in / groups, shape.kernel, shape.kernel]);
+        let bias = Some(self.param("bias", &[shape.out]));
+        self.push(Op::Conv2d(Conv2d { weight, bias, groups, ..shape }), inputs)
+    }
+
+    /// Plans, replaces the last node's launch by `row`'s, runs, and compares with the reference.
+    fn check(mut self, gpu: &Arc<Gpu>, what: &str, row: impl Fn(&[Shape]) -> (Launch, Option<depthwise::Tiles>)) {
+        let last = self.graph.nodes.len() - 1;
+        self.graph.outputs = vec![("y".into(), last)];
+        let Shape { n, h, w, .. } = self.input.shape;
+        let weights = Weights::synthetic(&self.graph, &Synthetic::default()).unwrap();
+        let layout = WeightLayout::new(&self.graph, &gpu.target().caps).unwrap();
+        let mut plan = Plan::new(&self.graph, &layout, &gpu.target(), [n, h, w], &[]).unwrap();
+        let shapes = self.graph.shapes(n, h, w).unwrap();
+        let (launch, tiles) = row(&shapes);
+        let step = plan.value_of(last).and_then(|v| plan.values[v].written).unwrap();
+        plan.steps[step].launch = launch;
+        if let Some(tiles) = tiles {
+            add_sums(&mut plan, step, last, shapes[last], tiles);
+        }
+        let key = plan.steps[step].launch.key.to_string();
+        let buffers = block_on(WeightBuffers::new(gpu, &self.graph, &layout, &weights)).unwrap();
+        let mut executor = block_on(Executor::new(gpu, &buffers, plan)).unwrap_or_else(|e| panic!("{key}: {e}"));
+        let (got, _) = block_on(executor.run(Some(&self.input))).unwrap();
+        let want = &cpu::run(&self.graph, &weights, &self.input).unwrap()["y"];
+        let error = rel_l2(&got[0].data, &want.data);
+        assert!(error <= BOUND, "{what}, {key} on {}: off by {error:.1e}, bound {BOUND:.0e}", gpu.facts());
+        if let Some(tiles) = tiles {
+            let sums = sums(want, tiles);
+            let error = rel_l2(&got[1].data, &sums);
+            assert!(error <= BOUND, "{what}, {key}, squeeze sums on {}: off by {error:.1e}", gpu.facts());
+        }
+    }
+}
+
+/// Gives a depthwise step the squeeze sums of another row's tiles, as an output.
+fn add_sums(plan: &mut Plan, step: usize, node: NodeId, y: Shape, tiles: depthwise::Tiles) {
+    let shape = Shape { h: tiles.tiles_y, w: tiles.tiles_x, ..y };
+    let kind = ValueKind::Squeeze { node, tile: [tiles.height, tiles.width] };
+    let value = plan.values.len();
+    plan.values.push(Value { kind, shape, buffer: plan.buffers.len(), written: Some(step), last_read: step });
+    plan.buffers.push(Buffer { role: BufferRole::Output, bytes: shape.padded_bytes() });
+    plan.steps[step].writes.retain(|w| w.0 != Role::Squeeze);
+    plan.steps[step].writes.push((Role::Squeeze, value));
+    plan.outputs.push(("sums".into(), value));
+}
+
+fn sums(y: &Tensor, tiles: depthwise::Tiles) -> Vec<f32> {
+    let mut sums = vec![0.0_f64; y.shape.n * tiles.tiles_y * tiles.tiles_x * y.shape.c];
+    for (at, pixel) in y.data.chunks_exact(y.shape.c).enumerate() {
+        let (n, row, column) = (at / y.shape.pixels(), at / y.shape.w % y.shape.h, at % y.shape.w);
+        let tile = (n * tiles.tiles_y + row / tiles.height) * tiles.tiles_x + column / tiles.width;
+        for (c, &v) in pixel.iter().enumerate() {
+            sums[tile * y.shape.c + c] += f64::from(v);
+        }
+    }
+    sums.iter().map(|&s| s as f32).collect()
+}
+
+fn plain(out: usize, kernel: usize, stride: usize, padding: Padding, act: Activation) -> Conv2d {
+    Conv2d {
+        weight: 0,
+        bias: None,
+        out,
+        kernel,
+        stride,
+        padding,
+        groups: 1,
+        act,
+        gate: false,
+        residual: false,
+        pool: false,
+    }
+}
+
+fn pads(padding: Padding, x: Shape, kernel: usize, stride: usize) -> [usize; 2] {
+    [x.h, x.w].map(|size| window(padding, size, kernel, stride).unwrap().before)
+}
+
+#[test]
+fn pointwise_rows() {
+    for gpu in gpus() {
+        for variant in pointwise::VARIANTS {
+            for (i, &act) in ACTIVATIONS.iter().enumerate() {
+                for (gate, residual) in [(false, false), (true, false), (false, true), (true, true)] {
+                    let x = Shape::new(1 + i % 3, 5 + i, 3 + 2 * i, 6 + 31 * i);
+                    let out = 9 + 20 * i;
+                    let mut b = Bench::new(x);
+                    let mut inputs = vec![0];
+                    if gate {
+                        inputs.push(b.push(Op::GlobalAvgPool, &[0]));
+                    }
+                    if residual {
+                        inputs.push(b.conv(&[0], x.c, 1, plain(out, 1, 1, Padding::Same, Activation::Identity)));
+                    }
+                    b.conv(&inputs, x.c, 1, Conv2d { gate, residual, ..plain(out, 1, 1, Padding::Same, act) });
+                    b.check(&gpu, "pointwise", |_| {
+                        let args = pointwise::Args {
+                            n: x.n,
+                            pixels: x.pixels(),
+                            c_in: x.c,
+                            c_out: out,
+                            act,
+                            gate,
+                            residual,
+                            vector: false,
+                        };
+                        (pointwise::launch_with(&args, variant).unwrap(), None)
+                    });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn depthwise_rows() {
+    for gpu in gpus() {
+        for variant in depthwise::VARIANTS {
+            for kernel in [1, 3, 5, 7] {
+                for stride in [1, 2] {
+                    for (i, padding) in [Padding::Same, Padding::Symmetric].into_iter().enumerate() {
+                        for (squeeze, residual) in [(false, false), (true, false), (false, true)] {
+                            let x = Shape::new(2, 16 + kernel + i, 29 + stride, 10);
+                            let act = ACTIVATIONS[(kernel + stride + i) % 7];
+                            let mut b = Bench::new(x);
+                            let shape = plain(x.c, kernel, stride, padding, act);
+                            let mut inputs = vec![0];
+                            if residual {
+                                inputs.push(b.conv(&[0], x.c, x.c, shape));
+                            }
+                            b.conv(&inputs, x.c, x.c, Conv2d { residual, ..shape });
+                            b.check(&gpu, &format!("depthwise {padding:?} {squeeze} {residual}"), |shapes| {
+                                let y = shapes[shapes.len() - 1];
+                                let [pad_top, pad_left] = pads(padding, x, kernel, stride);
+                                let (n, h, w, c) = (x.n, x.h, x.w, x.c);
+                                let args = depthwise::Args {
+                                    n,
+                                    h,
+                                    w,
+                                    out_h: y.h,
+                                    out_w: y.w,
+                                    pad_top,
+                                    pad_left,
+                                    c,
+                                    kernel,
+                                    stride,
+                                    act,
+                                    residual,
+                                    squeeze,
+                                };
+                                let (launch, tiles) = depthwise::launch_with(&args, variant).unwrap();
+                                (launch, squeeze.then_some(tiles))
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn conv_rows() {
+    for gpu in gpus() {
+        for variant in conv::VARIANTS {
+            for (i, (kernel, stride)) in [(3, 2), (3, 1), (1, 2), (5, 3), (7, 2), (2, 2)].into_iter().enumerate() {
+                for residual in [false, true] {
+                    let (padding, act) = ([Padding::Same, Padding::Symmetric][i % 2], ACTIVATIONS[i]);
+                    let x = Shape::new(1 + i % 2, 17 + i, 23 - i, 1 + 3 * i);
+                    let out = 7 + 8 * i;
+                    let mut b = Bench::new(x);
+                    let shape = plain(out, kernel, stride, padding, act);
+                    let mut inputs = vec![0];
+                    if residual {
+                        inputs.push(b.conv(&[0], x.c, 1, shape));
+                    }
+                    b.conv(&inputs, x.c, 1, Conv2d { residual, ..shape });
+                    b.check(&gpu, "conv", |shapes| {
+                        let y = shapes[shapes.len() - 1];
+                        let [pad_top, pad_left] = pads(padding, x, kernel, stride);
+                        let (n, h, w, c_in) = (x.n, x.h, x.w, x.c);
+                        let args = conv::Args {
+                            n,
+                            h,
+                            w,
+                            out_h: y.h,
+                            out_w: y.w,
+                            pad_top,
+                            pad_left,
+                            c_in,
+                            c_out: out,
+                            kernel,
+                            stride,
+                            act,
+                            residual,
+                        };
+                        (conv::launch_with(&args, variant).unwrap(), None)
+                    });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn squeeze_excite_rows() {
+    for gpu in gpus() {
+        for variant in squeeze_excite::VARIANTS {
+            for (c, hidden) in [(1, 1), (10, 3), (96, 4), (672, 28), (1152, 48), (3000, 130)] {
+                let x = Shape::new(2, 3, 5, c);
+                let mut b = Bench::new(x);
+                let [reduce_weight, reduce_bias] = [&[hidden, c, 1, 1][..], &[hidden]]
+                    .map(|s| b.param(if s.len() > 1 { "r.weight" } else { "r.bias" }, s));
+                let [expand_weight, expand_bias] =
+                    [&[c, hidden, 1, 1][..], &[c]].map(|s| b.param(if s.len() > 1 { "e.weight" } else { "e.bias" }, s));
+                let (act, gate) = (Activation::Swish, Activation::Sigmoid);
+                b.push(
+                    Op::SqueezeExcite(SqueezeExcite {
+                        reduce_weight,
+                        reduce_bias,
+                        expand_weight,
+                        expand_bias,
+                        hidden,
+                        act,
+                        gate,
+                    }),
+                    &[0],
+                );
+                b.check(&gpu, "squeeze_excite", |_| {
+                    // No depthwise convolution sums the input here: the plan averages it first.
+                    let args = squeeze_excite::Args { n: x.n, c, hidden, tiles: 1, pixels: 1, act, gate };
+                    (squeeze_excite::launch_with(&args, variant).unwrap(), None)
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn head_pool_rows() {
+    for gpu in gpus() {
+        for variant in head_pool::VARIANTS {
+            for (i, &act) in ACTIVATIONS.iter().enumerate() {
+                let x = Shape::new(1 + i % 3, 1 + i, 7, 5 + 40 * i);
+                let out = 3 + 30 * i;
+                let mut b = Bench::new(x);
+                b.conv(&[0], x.c, 1, Conv2d { pool: true, ..plain(out, 1, 1, Padding::Same, act) });
+                b.check(&gpu, "head_pool", |_| {
+                    let args = head_pool::Args { n: x.n, pixels: x.pixels(), c_in: x.c, c_out: out, act };
+                    (head_pool::launch_with(&args, variant).unwrap(), None)
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn global_pool_rows() {
+    for gpu in gpus() {
+        for variant in global_pool::VARIANTS {
+            for x in [Shape::new(3, 7, 9, 13), Shape::new(1, 1, 1, 4), Shape::new(2, 40, 31, 130)] {
+                let mut b = Bench::new(x);
+                b.push(Op::GlobalAvgPool, &[0]);
+                b.check(&gpu, "global_pool", |_| {
+                    let args = global_pool::Args { n: x.n, pixels: x.pixels(), c: x.c };
+                    (global_pool::launch_with(&args, variant).unwrap(), None)
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn elementwise_rows() {
+    for gpu in gpus() {
+        for variant in elementwise::VARIANTS {
+            let x = Shape::new(2, 5, 7, 11);
+            for &act in &ACTIVATIONS {
+                let mut b = Bench::new(x);
+                b.push(Op::Activation(act), &[0]);
+                b.check(&gpu, "activation", |_| (launch(x, act, false, false, variant), None));
+            }
+            for op in [Op::Scale, Op::Add] {
+                let mut b = Bench::new(x);
+                let other = match op {
+                    Op::Scale => b.push(Op::GlobalAvgPool, &[0]),
+                    _ => b.conv(&[0], x.c, 1, plain(x.c, 1, 1, Padding::Same, Activation::Swish)),
+                };
+                b.push(op, &[0, other]);
+                b.check(&gpu, op.name(), |_| {
+                    (launch(x, Activation::Identity, op == Op::Scale, op == Op::Add, variant), None)
+                });
+            }
+        }
+    }
+    fn launch(x: Shape, act: Activation, gate: bool, residual: bool, variant: &elementwise::Variant) -> Launch {
+        let args = elementwise::Args { n: x.n, pixels: x.pixels(), c: x.c, act, gate, residual };
+        elementwise::launch_with(&args, variant).unwrap()
+    }
+}
