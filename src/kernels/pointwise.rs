@@ -95,12 +95,13 @@ pub fn choose(args: &Args, class: AdapterClass) -> Variant {
     }
 }
 
-/// The dispatch of the default row.
+/// The dispatch of the default row. On maps so large that its grid exceeds the limits (several megapixels), that of
+/// the large tile.
 ///
 /// # Errors
 /// [`crate::error::Error::Limit`] when the tensors are too large for one dispatch.
 pub fn launch(args: &Args, class: AdapterClass) -> Result<Launch> {
-    launch_with(args, &choose(args, class))
+    launch_with(args, &choose(args, class)).or_else(|_| launch_with(args, &GPU))
 }
 
 /// The dispatch of a given row.
