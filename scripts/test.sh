@@ -13,28 +13,48 @@ vulkan_driver() {
         ${VK_ICD_FILENAMES:-} ${VK_DRIVER_FILES:-} 2>/dev/null | head -n 1
 }
 
-install_driver() {
+apt_install() {
     local sudo=""
     [ "$(id -u)" -eq 0 ] || sudo="sudo"
-    echo "no Vulkan driver found: installing Mesa's software driver (mesa-vulkan-drivers)"
-    $sudo apt-get update -qq
-    # Debian 12 has a newer one, about twice as fast, in its backports; the archive's own works too.
-    if grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release; then
-        echo "deb http://deb.debian.org/debian bookworm-backports main" | $sudo tee /etc/apt/sources.list.d/mbconv-backports.list >/dev/null
-        $sudo apt-get update -qq || true
-        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -t bookworm-backports \
-            mesa-vulkan-drivers libvulkan1 && return
-    fi
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mesa-vulkan-drivers libvulkan1
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
-if [ "$(uname -s)" = Linux ] && [ -z "${MBCONV_SKIP_GPU:-}" ] && [ -z "$(vulkan_driver)" ]; then
-    if command -v apt-get >/dev/null; then
-        install_driver
-    else
-        echo "no Vulkan driver found: install Mesa's (Fedora: mesa-vulkan-drivers, Arch: vulkan-swrast," >&2
-        echo "Alpine: mesa-vulkan-swrast) or your GPU's, or set MBCONV_SKIP_GPU=1" >&2
-        exit 1
+apt_update() {
+    local sudo=""
+    [ "$(id -u)" -eq 0 ] || sudo="sudo"
+    $sudo apt-get update -qq
+}
+
+# Debian 12 has a newer Mesa, about twice as fast, in its backports; the archive's own works too.
+install_driver() {
+    echo "no Vulkan driver found: installing Mesa's software driver (mesa-vulkan-drivers)"
+    apt_update
+    if grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release; then
+        local sudo=""
+        [ "$(id -u)" -eq 0 ] || sudo="sudo"
+        echo "deb http://deb.debian.org/debian bookworm-backports main" |
+            $sudo tee /etc/apt/sources.list.d/mbconv-backports.list >/dev/null
+        if apt_update && apt_install -t bookworm-backports mesa-vulkan-drivers libvulkan1; then
+            return
+        fi
+    fi
+    apt_install mesa-vulkan-drivers libvulkan1
+}
+
+if [ "$(uname -s)" = Linux ]; then
+    if ! command -v cc >/dev/null && command -v apt-get >/dev/null; then
+        echo "no linker found: installing gcc"
+        apt_update
+        apt_install gcc libc6-dev
+    fi
+    if [ -z "${MBCONV_SKIP_GPU:-}" ] && [ -z "$(vulkan_driver)" ]; then
+        if command -v apt-get >/dev/null; then
+            install_driver
+        else
+            echo "no Vulkan driver found: install Mesa's (Fedora: mesa-vulkan-drivers, Arch: vulkan-swrast," >&2
+            echo "Alpine: mesa-vulkan-swrast) or your GPU's, or set MBCONV_SKIP_GPU=1" >&2
+            exit 1
+        fi
     fi
 fi
 
