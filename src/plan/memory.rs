@@ -30,6 +30,8 @@ pub(super) fn place(plan: &mut Plan) {
 
 /// Values that share a slot, over time.
 type Slot = Vec<ValueId>;
+/// How little a value wants a slot, given also the slot's number.
+type Rule<'a> = &'a dyn Fn(ValueId, &Slot, usize) -> usize;
 
 /// Divides values among slots. No rule is best for every network, so a few are tried: the largest values first, each to
 /// the free slot that was made first (the largest), made last (the smallest), or is idle for the shortest time around it
@@ -41,7 +43,7 @@ fn share(values: &[Value], mut intermediates: Vec<ValueId>) -> Vec<Slot> {
     let idle = |id: ValueId, slot: &Slot, _: usize| {
         slot.iter().map(|&other| distance(&values[id], &values[other])).min().unwrap_or(usize::MAX)
     };
-    let rules: [&dyn Fn(ValueId, &Slot, usize) -> usize; 3] = [&last, &first, &idle];
+    let rules: [Rule; 3] = [&last, &first, &idle];
     let mut best: Option<(u64, Vec<Slot>)> = None;
     for back in [false, true] {
         intermediates.sort_by_key(|&id| (std::cmp::Reverse(bytes(id)), if back { usize::MAX - id } else { id }));

@@ -6,8 +6,8 @@
 //! Vectors are `center + half * t` ([`Role`]), weights `u * sqrt(3 / fan_in) * 2^exponent` where `u` mixes
 //! each odd input channel with its even neighbour by `rho`. Every f32 operation is rounded on its own.
 
-use super::{Checkpoint, platform};
 use super::checkpoint::count;
+use super::{Checkpoint, platform};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use std::collections::{BTreeMap, HashMap};
