@@ -119,7 +119,7 @@ fn options(model: &Model, checkpoint: &Checkpoint, naming: &Naming) -> Options {
     Options {
         in_channels: naming.in_channels(checkpoint).unwrap_or(defaults.in_channels),
         num_classes: naming.num_classes(checkpoint).unwrap_or(defaults.num_classes),
-        bn_eps: model.torchvision_bn_eps.filter(|_| naming.scheme == Scheme::Torchvision),
+        bn_eps: model.torchvision_bn_eps.filter(|_| naming.scheme.is_torchvision()),
     }
 }
 
@@ -129,8 +129,8 @@ fn candidates(checkpoint: &Checkpoint) -> Vec<Model> {
     let Ok(naming) = Naming::of(checkpoint) else { return Vec::new() };
     let origin = |m: &Model| match naming.scheme {
         Scheme::Timm => true,
-        Scheme::Torchvision => !m.name.starts_with("tf_"),
         Scheme::EfficientNetPytorch => m.name.starts_with("tf_"),
+        _ => !m.name.starts_with("tf_"),
     };
     let fits = |m: &Model| m.build(&options(m, checkpoint, &naming)).is_ok_and(|g| Weights::fit(&g, checkpoint) == 0);
     zoo::models().into_iter().filter(|m| origin(m) && fits(m)).collect()

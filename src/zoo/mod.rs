@@ -5,18 +5,21 @@ pub mod efficientnet;
 mod facts;
 #[cfg(feature = "cli")]
 mod file;
+mod mobilenet_v2;
+mod network;
 
-pub use blocks::inverted_residual;
+pub use blocks::{Block, Kind, Squeeze, block};
 pub use facts::{CropMode, Interpolation, Preprocess};
 #[cfg(feature = "cli")]
 pub use file::from_file;
+pub use network::{Head, Multipliers, Network, Row, SqueezeRule, Stem};
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use serde::Serialize;
 
 /// The families, each a function that lists its models. A new family is one line here.
-pub const ALL: &[fn() -> Vec<Model>] = &[efficientnet::models];
+pub const ALL: &[fn() -> Vec<Model>] = &[efficientnet::models, mobilenet_v2::models];
 
 /// What a checkpoint may change in a model: read from its tensors.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,11 +49,13 @@ pub struct Published {
     pub top1: f64,
 }
 
-/// How a model's tables become a graph: one arm per family.
+/// How a model becomes a graph.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wiring {
-    /// MBConv stages.
+    /// EfficientNet's table, which users write, too.
     EfficientNet(efficientnet::EfficientNet),
+    /// A list of blocks.
+    Network(Network),
 }
 
 /// A registered model, or one from an architecture file.
@@ -84,6 +89,7 @@ impl Model {
     pub fn build(&self, options: &Options) -> Result<Graph> {
         match &self.wiring {
             Wiring::EfficientNet(arch) => arch.build(&self.name, options),
+            Wiring::Network(network) => network.build(&self.name, options),
         }
     }
 
