@@ -90,7 +90,7 @@ impl Bundle {
             _ => {
                 let names: Vec<_> = fitting.iter().map(|m| m.name.as_str()).collect();
                 format!(
-                    "its tensors fit {}, which differ in padding and epsilon: say which with --model NAME --weights FILE",
+                    "its tensors fit {}, which differ in padding, strides or epsilon: say which with --model NAME --weights FILE",
                     names.join(" and ")
                 )
             }
@@ -115,7 +115,7 @@ impl Bundle {
 }
 
 fn options(model: &Model, checkpoint: &Checkpoint, naming: &Naming) -> Options {
-    let defaults = Options::default();
+    let defaults = model.options();
     Options {
         in_channels: naming.in_channels(checkpoint).unwrap_or(defaults.in_channels),
         num_classes: naming.num_classes(checkpoint).unwrap_or(defaults.num_classes),
@@ -130,7 +130,8 @@ fn candidates(checkpoint: &Checkpoint) -> Vec<Model> {
     let origin = |m: &Model| match naming.scheme {
         Scheme::Timm => true,
         Scheme::EfficientNetPytorch => m.name.starts_with("tf_"),
-        _ => !m.name.starts_with("tf_"),
+        Scheme::PytorchCifar => m.name.ends_with("_cifar"),
+        _ => !m.name.starts_with("tf_") && !m.name.ends_with("_cifar"),
     };
     let fits = |m: &Model| m.build(&options(m, checkpoint, &naming)).is_ok_and(|g| Weights::fit(&g, checkpoint) == 0);
     zoo::models().into_iter().filter(|m| origin(m) && fits(m)).collect()

@@ -309,6 +309,7 @@ fn model(&(suffix, scaling, crop_pct, published): &Variant, lite: bool, tf: bool
         preprocess: base.at(scaling.resolution, crop_pct).with(interpolation),
         published: published.map(|(params, madds, top1)| Published { params, madds, top1 }),
         cite: if lite { LITE_POST } else { PAPER },
+        num_classes: 1000,
         // torchvision builds its B5, B6 and B7 with the epsilon of the TensorFlow weights.
         torchvision_bn_eps: (matches!(suffix, "b5" | "b6" | "b7") && !tf).then_some(1e-3),
         wiring: Wiring::EfficientNet(arch),

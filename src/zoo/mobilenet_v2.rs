@@ -65,6 +65,7 @@ pub fn models() -> Vec<Model> {
         preprocess: Preprocess::IMAGENET,
         published: published.map(|(params, madds, top1)| Published { params, madds, top1 }),
         cite: PAPER,
+        num_classes: 1000,
         torchvision_bn_eps: None,
         wiring: Wiring::Network(network(by)),
     };

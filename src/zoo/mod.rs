@@ -5,6 +5,7 @@ pub mod efficientnet;
 mod facts;
 #[cfg(feature = "cli")]
 mod file;
+mod mobilenet_v1;
 mod mobilenet_v2;
 mod network;
 
@@ -19,7 +20,7 @@ use crate::graph::Graph;
 use serde::Serialize;
 
 /// The families, each a function that lists its models. A new family is one line here.
-pub const ALL: &[fn() -> Vec<Model>] = &[efficientnet::models, mobilenet_v2::models];
+pub const ALL: &[fn() -> Vec<Model>] = &[efficientnet::models, mobilenet_v1::models, mobilenet_v2::models];
 
 /// What a checkpoint may change in a model: read from its tensors.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,6 +76,8 @@ pub struct Model {
     pub published: Option<Published>,
     /// Where it was published.
     pub cite: &'static str,
+    /// Classes of its published weights.
+    pub num_classes: usize,
     /// Batch-norm epsilon of torchvision's version where that differs.
     pub torchvision_bn_eps: Option<f64>,
     /// Tables and wiring.
@@ -82,6 +85,11 @@ pub struct Model {
 }
 
 impl Model {
+    /// Images of three channels and the classes of the published weights.
+    pub fn options(&self) -> Options {
+        Options { num_classes: self.num_classes, ..Options::default() }
+    }
+
     /// The graph for the given class count and input channels.
     ///
     /// # Errors
@@ -104,6 +112,7 @@ impl Model {
             preprocess: Preprocess::IMAGENET.at(resolution, 0.875),
             published: None,
             cite: "",
+            num_classes: 1000,
             torchvision_bn_eps: None,
             wiring: Wiring::EfficientNet(arch),
         }

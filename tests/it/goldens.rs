@@ -70,6 +70,7 @@ cases! {
     tf_efficientnet_b0 tf_efficientnet_b3
     tf_efficientnet_lite0 tf_efficientnet_lite1 tf_efficientnet_lite2 tf_efficientnet_lite3 tf_efficientnet_lite4
     tv_efficientnet_b0
+    mobilenetv1_100 mobilenetv1_cifar
     mobilenetv2_100 tv_mobilenet_v2
 }
 

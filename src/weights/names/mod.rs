@@ -18,13 +18,16 @@ pub enum Scheme {
     Torchvision,
     /// torchvision's of MobileNetV2: `features.2.conv.0.0.weight`.
     TorchvisionMobilenetV2,
+    /// kuangliu/pytorch-cifar's of MobileNetV1: `layers.1.conv1.weight`.
+    PytorchCifar,
     /// lukemelas/EfficientNet-PyTorch's, whose blocks are numbered through: `_blocks.1._expand_conv.weight`.
     EfficientNetPytorch,
 }
 
 impl Scheme {
     /// Every scheme.
-    pub const ALL: [Self; 4] = [Self::Timm, Self::Torchvision, Self::TorchvisionMobilenetV2, Self::EfficientNetPytorch];
+    pub const ALL: [Self; 5] =
+        [Self::Timm, Self::Torchvision, Self::TorchvisionMobilenetV2, Self::PytorchCifar, Self::EfficientNetPytorch];
 
     /// Its table; `None` for timm's, which needs none.
     const fn table(self) -> Option<&'static Table> {
@@ -32,6 +35,7 @@ impl Scheme {
             Self::Timm => None,
             Self::Torchvision => Some(&tables::TORCHVISION),
             Self::TorchvisionMobilenetV2 => Some(&tables::TORCHVISION_MOBILENET_V2),
+            Self::PytorchCifar => Some(&tables::PYTORCH_CIFAR),
             Self::EfficientNetPytorch => Some(&tables::EFFICIENTNET_PYTORCH),
         }
     }
@@ -281,6 +285,13 @@ mod tests {
     }
 
     #[test]
+    fn pytorch_cifar_names_its_tensors_so() {
+        let graph = parameters("mobilenetv1_100");
+        let real: Vec<String> = manifest("mobilenetv1_cifar").into_iter().map(|t| t.0).collect();
+        assert_eq!(names(Scheme::PytorchCifar, &graph), real);
+    }
+
+    #[test]
     fn efficientnet_pytorch_names_its_tensors_so() {
         // The published Lite0 file; none of its kind with squeeze-and-excitation is at hand.
         let path = format!("{}/assets/efficientnet_lite0.safetensors", env!("CARGO_MANIFEST_DIR"));
@@ -298,7 +309,11 @@ mod tests {
 
     #[test]
     fn schemes_are_recognised_behind_any_prefix() {
-        let others = [(Scheme::Timm, "efficientnet_b0", ""), (Scheme::EfficientNetPytorch, "efficientnet_b0", "")];
+        let others = [
+            (Scheme::Timm, "efficientnet_b0", ""),
+            (Scheme::PytorchCifar, "mobilenetv1_100", ""),
+            (Scheme::EfficientNetPytorch, "efficientnet_b0", ""),
+        ];
         for (scheme, timm, _) in CASES.into_iter().chain(others) {
             let graph = parameters(timm);
             for prefix in ["", "module.", "state_dict.model."] {

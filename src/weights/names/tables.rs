@@ -140,3 +140,14 @@ pub(super) const EFFICIENTNET_PYTORCH: Table = Table {
         &[],
     ],
 };
+
+pub(super) const PYTORCH_CIFAR: Table = Table {
+    title: "pytorch-cifar",
+    marks: ["layers.0.conv1.weight", "layers.1.conv1.weight"],
+    outside: &[("conv_stem", "conv1"), ("bn1", "bn1"), ("classifier", "linear")],
+    // Its activations are no modules.
+    values: &[("bn1.norm", "bn1")],
+    stage: None,
+    block: "layers.{flat}",
+    inside: [&[], &[("conv_dw", "conv1"), ("bn1", "bn1"), ("conv_pw", "conv2"), ("bn2", "bn2")], &[], &[]],
+};
