@@ -7,6 +7,7 @@ mod facts;
 mod file;
 mod mobilenet_v1;
 mod mobilenet_v2;
+mod mobilenet_v3;
 mod network;
 
 pub use blocks::{Block, Kind, Squeeze, block};
@@ -20,7 +21,8 @@ use crate::graph::Graph;
 use serde::Serialize;
 
 /// The families, each a function that lists its models. A new family is one line here.
-pub const ALL: &[fn() -> Vec<Model>] = &[efficientnet::models, mobilenet_v1::models, mobilenet_v2::models];
+pub const ALL: &[fn() -> Vec<Model>] =
+    &[efficientnet::models, mobilenet_v1::models, mobilenet_v2::models, mobilenet_v3::models];
 
 /// What a checkpoint may change in a model: read from its tensors.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -72,6 +72,7 @@ cases! {
     tv_efficientnet_b0
     mobilenetv1_100 mobilenetv1_cifar
     mobilenetv2_100 tv_mobilenet_v2
+    mobilenetv3_large_075 mobilenetv3_large_100 mobilenetv3_small_100 tv_mobilenet_v3_large
 }
 
 #[test]

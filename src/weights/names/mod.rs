@@ -18,6 +18,8 @@ pub enum Scheme {
     Torchvision,
     /// torchvision's of MobileNetV2: `features.2.conv.0.0.weight`.
     TorchvisionMobilenetV2,
+    /// torchvision's of MobileNetV3: `features.2.block.0.0.weight`.
+    TorchvisionMobilenetV3,
     /// kuangliu/pytorch-cifar's of MobileNetV1: `layers.1.conv1.weight`.
     PytorchCifar,
     /// lukemelas/EfficientNet-PyTorch's, whose blocks are numbered through: `_blocks.1._expand_conv.weight`.
@@ -26,8 +28,14 @@ pub enum Scheme {
 
 impl Scheme {
     /// Every scheme.
-    pub const ALL: [Self; 5] =
-        [Self::Timm, Self::Torchvision, Self::TorchvisionMobilenetV2, Self::PytorchCifar, Self::EfficientNetPytorch];
+    pub const ALL: [Self; 6] = [
+        Self::Timm,
+        Self::Torchvision,
+        Self::TorchvisionMobilenetV2,
+        Self::TorchvisionMobilenetV3,
+        Self::PytorchCifar,
+        Self::EfficientNetPytorch,
+    ];
 
     /// Its table; `None` for timm's, which needs none.
     const fn table(self) -> Option<&'static Table> {
@@ -35,6 +43,7 @@ impl Scheme {
             Self::Timm => None,
             Self::Torchvision => Some(&tables::TORCHVISION),
             Self::TorchvisionMobilenetV2 => Some(&tables::TORCHVISION_MOBILENET_V2),
+            Self::TorchvisionMobilenetV3 => Some(&tables::TORCHVISION_MOBILENET_V3),
             Self::PytorchCifar => Some(&tables::PYTORCH_CIFAR),
             Self::EfficientNetPytorch => Some(&tables::EFFICIENTNET_PYTORCH),
         }
@@ -271,9 +280,10 @@ mod tests {
     }
 
     /// A scheme, a case in timm's names, and the same network's case in the scheme's names.
-    const CASES: [(Scheme, &str, &str); 2] = [
+    const CASES: [(Scheme, &str, &str); 3] = [
         (Scheme::Torchvision, "efficientnet_b0", "tv_efficientnet_b0"),
         (Scheme::TorchvisionMobilenetV2, "mobilenetv2_100", "tv_mobilenet_v2"),
+        (Scheme::TorchvisionMobilenetV3, "mobilenetv3_large_100", "tv_mobilenet_v3_large"),
     ];
 
     #[test]

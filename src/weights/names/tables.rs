@@ -104,6 +104,21 @@ pub(super) const TORCHVISION_MOBILENET_V2: Table = Table {
     ],
 };
 
+pub(super) const TORCHVISION_MOBILENET_V3: Table = Table {
+    title: "torchvision",
+    marks: ["features.1.block.0.0.weight", "features.2.block.0.0.weight"],
+    outside: &[
+        ("conv_stem", "features.0.0"),
+        ("bn1", "features.0.1"),
+        ("conv_head", "classifier.0"),
+        ("classifier", "classifier.3"),
+    ],
+    values: &[("bn1", "features.0")],
+    stage: None,
+    block: "features.{flat+1}",
+    inside: [TORCHVISION.inside[0], TORCHVISION.inside[1], &[], &[("conv", "0"), ("bn1", "1")]],
+};
+
 pub(super) const EFFICIENTNET_PYTORCH: Table = Table {
     title: "EfficientNet-PyTorch",
     marks: ["_conv_stem.weight", "_blocks.0._depthwise_conv.weight"],
