@@ -5,6 +5,7 @@ pub mod efficientnet;
 mod facts;
 #[cfg(feature = "cli")]
 mod file;
+mod mnasnet;
 mod mobilenet_v1;
 mod mobilenet_v2;
 mod mobilenet_v3;
@@ -22,7 +23,7 @@ use serde::Serialize;
 
 /// The families, each a function that lists its models. A new family is one line here.
 pub const ALL: &[fn() -> Vec<Model>] =
-    &[efficientnet::models, mobilenet_v1::models, mobilenet_v2::models, mobilenet_v3::models];
+    &[efficientnet::models, mnasnet::models, mobilenet_v1::models, mobilenet_v2::models, mobilenet_v3::models];
 
 /// What a checkpoint may change in a model: read from its tensors.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -73,6 +73,7 @@ cases! {
     mobilenetv1_100 mobilenetv1_cifar
     mobilenetv2_100 tv_mobilenet_v2
     mobilenetv3_large_075 mobilenetv3_large_100 mobilenetv3_small_100 tv_mobilenet_v3_large
+    mnasnet_a1 mnasnet_b1
 }
 
 #[test]
