@@ -2,6 +2,7 @@
 
 mod blocks;
 pub mod efficientnet;
+mod efficientnet_v2;
 mod facts;
 #[cfg(feature = "cli")]
 mod file;
@@ -22,8 +23,14 @@ use crate::graph::Graph;
 use serde::Serialize;
 
 /// The families, each a function that lists its models. A new family is one line here.
-pub const ALL: &[fn() -> Vec<Model>] =
-    &[efficientnet::models, mnasnet::models, mobilenet_v1::models, mobilenet_v2::models, mobilenet_v3::models];
+pub const ALL: &[fn() -> Vec<Model>] = &[
+    efficientnet::models,
+    efficientnet_v2::models,
+    mnasnet::models,
+    mobilenet_v1::models,
+    mobilenet_v2::models,
+    mobilenet_v3::models,
+];
 
 /// What a checkpoint may change in a model: read from its tensors.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -70,6 +70,7 @@ cases! {
     tf_efficientnet_b0 tf_efficientnet_b3
     tf_efficientnet_lite0 tf_efficientnet_lite1 tf_efficientnet_lite2 tf_efficientnet_lite3 tf_efficientnet_lite4
     tv_efficientnet_b0
+    tf_efficientnetv2_b0 tv_efficientnet_v2_s
     mobilenetv1_100 mobilenetv1_cifar
     mobilenetv2_100 tv_mobilenet_v2
     mobilenetv3_large_075 mobilenetv3_large_100 mobilenetv3_small_100 tv_mobilenet_v3_large

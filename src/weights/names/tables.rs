@@ -71,8 +71,8 @@ pub(super) const TORCHVISION: Table = Table {
             ("conv_pw", "block.{last}.0"),
             ("bn2", "block.{last}.1"),
         ],
-        &[],
-        &[],
+        &[("conv_exp", "block.0.0"), ("bn1", "block.0.1"), ("conv_pwl", "block.1.0"), ("bn2", "block.1.1")],
+        &[("conv", "block.0.0"), ("bn1", "block.0.1")],
     ],
 };
 
