@@ -4,6 +4,7 @@ mod blocks;
 pub mod efficientnet;
 mod efficientnet_v2;
 mod facts;
+mod fbnet;
 #[cfg(feature = "cli")]
 mod file;
 mod mnasnet;
@@ -26,6 +27,7 @@ use serde::Serialize;
 pub const ALL: &[fn() -> Vec<Model>] = &[
     efficientnet::models,
     efficientnet_v2::models,
+    fbnet::models,
     mnasnet::models,
     mobilenet_v1::models,
     mobilenet_v2::models,
