@@ -12,6 +12,7 @@ mod mobilenet_v1;
 mod mobilenet_v2;
 mod mobilenet_v3;
 mod network;
+mod proxylessnas;
 
 pub use blocks::{Block, Kind, Squeeze, block};
 pub use facts::{CropMode, Interpolation, Preprocess};
@@ -32,6 +33,7 @@ pub const ALL: &[fn() -> Vec<Model>] = &[
     mobilenet_v1::models,
     mobilenet_v2::models,
     mobilenet_v3::models,
+    proxylessnas::models,
 ];
 
 /// What a checkpoint may change in a model: read from its tensors.

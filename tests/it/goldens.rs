@@ -76,6 +76,7 @@ cases! {
     mobilenetv3_large_075 mobilenetv3_large_100 mobilenetv3_small_100 tv_mobilenet_v3_large
     mnasnet_a1 mnasnet_b1
     fbnet_b fbnetc_100
+    proxylessnas_mobile
 }
 
 #[test]

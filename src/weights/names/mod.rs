@@ -20,6 +20,8 @@ pub enum Scheme {
     TorchvisionMobilenetV2,
     /// torchvision's of MobileNetV3: `features.2.block.0.0.weight`.
     TorchvisionMobilenetV3,
+    /// pytorchcv's of ProxylessNAS: `features.stage2.unit1.body.bc_conv.conv.weight`.
+    Pytorchcv,
     /// kuangliu/pytorch-cifar's of MobileNetV1: `layers.1.conv1.weight`.
     PytorchCifar,
     /// lukemelas/EfficientNet-PyTorch's, whose blocks are numbered through: `_blocks.1._expand_conv.weight`.
@@ -28,11 +30,12 @@ pub enum Scheme {
 
 impl Scheme {
     /// Every scheme.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Timm,
         Self::Torchvision,
         Self::TorchvisionMobilenetV2,
         Self::TorchvisionMobilenetV3,
+        Self::Pytorchcv,
         Self::PytorchCifar,
         Self::EfficientNetPytorch,
     ];
@@ -44,6 +47,7 @@ impl Scheme {
             Self::Torchvision => Some(&tables::TORCHVISION),
             Self::TorchvisionMobilenetV2 => Some(&tables::TORCHVISION_MOBILENET_V2),
             Self::TorchvisionMobilenetV3 => Some(&tables::TORCHVISION_MOBILENET_V3),
+            Self::Pytorchcv => Some(&tables::PYTORCHCV),
             Self::PytorchCifar => Some(&tables::PYTORCH_CIFAR),
             Self::EfficientNetPytorch => Some(&tables::EFFICIENTNET_PYTORCH),
         }

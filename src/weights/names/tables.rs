@@ -166,3 +166,36 @@ pub(super) const PYTORCH_CIFAR: Table = Table {
     block: "layers.{flat}",
     inside: [&[], &[("conv_dw", "conv1"), ("bn1", "bn1"), ("conv_pw", "conv2"), ("bn2", "bn2")], &[], &[]],
 };
+
+pub(super) const PYTORCHCV: Table = Table {
+    title: "pytorchcv",
+    marks: ["features.init_block.conv.weight", "features.stage1.unit1.body.dw_conv.conv.weight"],
+    outside: &[
+        ("conv_stem", "features.init_block.conv"),
+        ("bn1", "features.init_block.bn"),
+        ("conv_head", "features.final_block.conv"),
+        ("bn2", "features.final_block.bn"),
+        ("classifier", "output"),
+    ],
+    values: &[("bn1", "features.init_block"), ("bn2", "features.final_block")],
+    stage: Some("features.stage{stage+1}"),
+    block: "features.stage{stage+1}.unit{block+1}",
+    inside: [
+        &[
+            ("conv_pw", "body.bc_conv.conv"),
+            ("bn1", "body.bc_conv.bn"),
+            ("conv_dw", "body.dw_conv.conv"),
+            ("bn2", "body.dw_conv.bn"),
+            ("conv_pwl", "body.pw_conv.conv"),
+            ("bn3", "body.pw_conv.bn"),
+        ],
+        &[
+            ("conv_dw", "body.dw_conv.conv"),
+            ("bn1", "body.dw_conv.bn"),
+            ("conv_pw", "body.pw_conv.conv"),
+            ("bn2", "body.pw_conv.bn"),
+        ],
+        &[],
+        &[],
+    ],
+};
