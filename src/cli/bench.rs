@@ -10,7 +10,6 @@ use crate::gpu::{Executor, Timing};
 use crate::session::{Bundle, Device, Session};
 use crate::tensor::Tensor;
 use crate::weights::Synthetic;
-use crate::zoo::Options;
 use std::io::Write;
 use std::time::Instant;
 
@@ -117,7 +116,8 @@ pub fn run(args: &Args, out: &mut dyn Write, start: Start) -> Result<(), Failure
         Chosen::Bundle(bundle) => *bundle,
         Chosen::Weightless(model) => {
             note("note", &format!("no weights given for {}: measuring with synthetic ones", model.name));
-            Bundle::synthetic(*model, &Options::default(), &Synthetic::default())?
+            let options = model.options();
+            Bundle::synthetic(*model, &options, &Synthetic::default())?
         }
     };
     let [h, w] = args.resolution.map_or(bundle.preprocess.size, |r| r.0);

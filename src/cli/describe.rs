@@ -74,7 +74,7 @@ struct Layer {
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let model = architecture(&args.arch)?;
-    let graph = model.build(&args.shape.options())?;
+    let graph = model.build(&args.shape.options(&model))?;
     let [n, h, w] = args.shape.nhw([model.resolution; 2]);
     let layers = layers(&graph, [n, h, w])?;
     let (fused, reports) = passes::run(&graph, &[]);

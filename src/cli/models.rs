@@ -2,7 +2,7 @@
 
 use super::common::{Align, Failure, Table, print_json};
 use crate::error::Error;
-use crate::zoo::{self, Model, Options, Published};
+use crate::zoo::{self, Model, Published};
 use std::io::Write;
 
 /// Lists the registered models: parameters and multiply-adds as counted here and as published.
@@ -83,7 +83,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 fn row(model: Model) -> Result<Row, Error> {
-    let counts = model.build(&Options::default())?.counts(model.resolution, model.resolution)?;
+    let counts = model.build(&model.options())?.counts(model.resolution, model.resolution)?;
     let published = |pick: fn(&Published) -> f64| model.published.as_ref().map(pick);
     Ok(Row {
         input: [model.resolution; 2],

@@ -120,7 +120,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
 fn bundle(args: &Args) -> Result<Bundle, Failure> {
     let synthetic = |model, salt: &str| {
         let recipe = Synthetic { salt: salt.into(), ..Default::default() };
-        Ok(Bundle::synthetic(model, &args.shape.options(), &recipe)?)
+        let options = args.shape.options(&model);
+        Ok(Bundle::synthetic(model, &options, &recipe)?)
     };
     if let Some(salt) = &args.synthetic {
         let model = args.model.name().map_or_else(|| Ok(embedded()?.model), architecture)?;

@@ -90,7 +90,7 @@ impl Bundle {
             _ => {
                 let names: Vec<_> = fitting.iter().map(|m| m.name.as_str()).collect();
                 format!(
-                    "its tensors fit {}, which differ in padding and epsilon: say which with --model NAME --weights FILE",
+                    "its tensors fit {}, which differ in padding, strides or epsilon: say which with --model NAME --weights FILE",
                     names.join(" and ")
                 )
             }
@@ -115,11 +115,11 @@ impl Bundle {
 }
 
 fn options(model: &Model, checkpoint: &Checkpoint, naming: &Naming) -> Options {
-    let defaults = Options::default();
+    let defaults = model.options();
     Options {
         in_channels: naming.in_channels(checkpoint).unwrap_or(defaults.in_channels),
         num_classes: naming.num_classes(checkpoint).unwrap_or(defaults.num_classes),
-        bn_eps: model.torchvision_bn_eps.filter(|_| naming.scheme == Scheme::Torchvision),
+        bn_eps: model.torchvision_bn_eps.filter(|_| naming.scheme.is_torchvision()),
     }
 }
 
@@ -129,8 +129,9 @@ fn candidates(checkpoint: &Checkpoint) -> Vec<Model> {
     let Ok(naming) = Naming::of(checkpoint) else { return Vec::new() };
     let origin = |m: &Model| match naming.scheme {
         Scheme::Timm => true,
-        Scheme::Torchvision => !m.name.starts_with("tf_"),
         Scheme::EfficientNetPytorch => m.name.starts_with("tf_"),
+        Scheme::PytorchCifar => m.name.ends_with("_cifar"),
+        _ => !m.name.starts_with("tf_") && !m.name.ends_with("_cifar"),
     };
     let fits = |m: &Model| m.build(&options(m, checkpoint, &naming)).is_ok_and(|g| Weights::fit(&g, checkpoint) == 0);
     zoo::models().into_iter().filter(|m| origin(m) && fits(m)).collect()

@@ -1,10 +1,12 @@
 //! EfficientNet (Tan and Le 2019, arXiv:1905.11946) and EfficientNet-Lite: the tables, the scaling and the wiring.
 
-use super::blocks::inverted_residual;
+use super::blocks::Kind;
 use super::facts::{Interpolation, Preprocess};
+use super::network::{Head, Multipliers, Network, Row, SqueezeRule, Stem};
+pub use super::network::{round_channels, round_repeats};
 use super::{Model, Options, Published, Wiring};
 use crate::error::{Error, Result};
-use crate::graph::{Activation, Builder, ConvArgs, Graph};
+use crate::graph::{Activation, Graph};
 use crate::tensor::Padding;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +38,16 @@ pub struct BlockArgs {
 
 fn yes() -> bool {
     true
+}
+
+impl BlockArgs {
+    fn row(&self, act: Activation) -> Row {
+        let Self { kernel, repeats, out, expand, skip, stride, .. } = *self;
+        let kind = if expand == 1 { Kind::Linear } else { Kind::InvertedResidual };
+        let gate = Activation::Sigmoid;
+        let se = self.se.map(|ratio| SqueezeRule { ratio, of_expanded: false, act, gate });
+        Row { kind, repeats, kernel, stride, expand: expand as f64, out, act, se, skip }
+    }
 }
 
 const fn stage(repeats: usize, kernel: usize, stride: usize, expand: usize, input: usize, out: usize) -> BlockArgs {
@@ -105,19 +117,6 @@ impl Scaling {
         let resolution = (224.0 * GAMMA.powf(phi) / 8.0).round() * 8.0;
         Self { width: BETA.powf(phi), depth: ALPHA.powf(phi), resolution: resolution.max(8.0) as usize }
     }
-}
-
-/// Channels times `width`, to the nearest multiple of 8, never below 90 % of the product
-/// (the reference implementation's `round_filters`).
-pub fn round_channels(channels: usize, width: f64) -> usize {
-    let exact = channels as f64 * width;
-    let rounded = (((exact + 4.0) as usize) / 8 * 8).max(8);
-    if (rounded as f64) < 0.9 * exact { rounded + 8 } else { rounded }
-}
-
-/// Repeats times `depth`, rounded up.
-pub fn round_repeats(repeats: usize, depth: f64) -> usize {
-    (repeats as f64 * depth).ceil() as usize
 }
 
 /// A network of the EfficientNet family: stages, scaling and what else the variants differ in.
@@ -197,31 +196,20 @@ impl EfficientNet {
     /// [`Error::Architecture`] naming stage and block when the table is inconsistent.
     pub fn build(&self, name: &str, options: &Options) -> Result<Graph> {
         self.check(name)?;
+        let act = self.activation;
+        let rows: Vec<Row> = self.stages.iter().map(|stage| stage.row(act)).collect();
+        let rows: Vec<&[Row]> = rows.iter().map(std::slice::from_ref).collect();
         let Scaling { width, depth, .. } = self.scaling;
-        let mut b = Builder::new(name, options.in_channels, self.padding, options.bn_eps.unwrap_or(self.bn_eps));
-        let stem = if self.fixed_ends { self.stages[0].input } else { round_channels(self.stages[0].input, width) };
-        let x = b.conv("conv_stem", b.input(), ConvArgs::dense(stem, 3, 2))?;
-        let mut x = b.bn_act("bn1", x, self.activation)?;
-        for (s, stage) in self.stages.iter().enumerate() {
-            let unscaled = self.fixed_ends && (s == 0 || s + 1 == self.stages.len());
-            let repeats = if unscaled { stage.repeats } else { round_repeats(stage.repeats, depth) };
-            x = b.scope(&format!("blocks.{s}"), |b| {
-                for r in 0..repeats {
-                    let stride = if r == 0 { stage.stride } else { 1 };
-                    let args = BlockArgs { out: round_channels(stage.out, width), stride, ..*stage };
-                    x = b.scope(&r.to_string(), |b| inverted_residual(b, x, &args, self.activation))?;
-                }
-                Ok(x)
-            })?;
-        }
-        let head = if self.fixed_ends { self.head } else { round_channels(self.head, width) };
-        let x = b.conv("conv_head", x, ConvArgs::pointwise(head))?;
-        let x = b.bn_act("bn2", x, self.activation)?;
-        let pooled = b.global_pool("global_pool", x)?;
-        let logits = b.linear("classifier", pooled, options.num_classes)?;
-        b.output("logits", logits);
-        b.output("embedding", pooled);
-        b.finish()
+        let by = Multipliers { depth, fixed_ends: self.fixed_ends, ..Multipliers::width(width) };
+        let stem = Stem { out: by.end(self.stages[0].input), stride: 2, act };
+        let network = Network {
+            stem,
+            stages: by.stages(stem.out, &rows),
+            head: Head::Conv(by.end(self.head), act),
+            padding: self.padding,
+            bn_eps: self.bn_eps,
+        };
+        network.build(name, options)
     }
 
     fn check(&self, name: &str) -> Result<()> {
@@ -269,9 +257,9 @@ impl EfficientNet {
 }
 
 /// Name, scaling, crop, published parameters and multiply-adds (millions), top-1 (%) of the paper's table 2.
-type Row = (&'static str, Scaling, f64, Option<(f64, f64, f64)>);
+type Variant = (&'static str, Scaling, f64, Option<(f64, f64, f64)>);
 
-const SCALED: [Row; 9] = [
+const SCALED: [Variant; 9] = [
     ("b0", Scaling::new(1.0, 1.0, 224), 0.875, Some((5.3, 390.0, 77.1))),
     ("b1", Scaling::new(1.0, 1.1, 240), 0.882, Some((7.8, 700.0, 79.1))),
     ("b2", Scaling::new(1.1, 1.2, 260), 0.890, Some((9.2, 1000.0, 80.1))),
@@ -283,7 +271,7 @@ const SCALED: [Row; 9] = [
     ("b8", Scaling::new(2.2, 3.6, 672), 0.954, None),
 ];
 
-const LITE: [Row; 5] = [
+const LITE: [Variant; 5] = [
     ("lite0", Scaling::new(1.0, 1.0, 224), 0.875, Some((4.7, 407.0, 75.1))),
     ("lite1", Scaling::new(1.0, 1.1, 240), 0.882, Some((5.4, 631.0, 76.7))),
     ("lite2", Scaling::new(1.1, 1.2, 260), 0.890, Some((6.1, 899.0, 77.6))),
@@ -306,7 +294,7 @@ pub fn models() -> Vec<Model> {
     models
 }
 
-fn model(&(suffix, scaling, crop_pct, published): &Row, lite: bool, tf: bool) -> Model {
+fn model(&(suffix, scaling, crop_pct, published): &Variant, lite: bool, tf: bool) -> Model {
     let arch = if lite { EfficientNet::lite(scaling) } else { EfficientNet::scaled(scaling) };
     let arch = if tf { arch.tensorflow() } else { arch };
     // timm's facts: the Lite weights of the original release expect [-1, 1]; its two large ones are bilinear.
@@ -321,6 +309,7 @@ fn model(&(suffix, scaling, crop_pct, published): &Row, lite: bool, tf: bool) ->
         preprocess: base.at(scaling.resolution, crop_pct).with(interpolation),
         published: published.map(|(params, madds, top1)| Published { params, madds, top1 }),
         cite: if lite { LITE_POST } else { PAPER },
+        num_classes: 1000,
         // torchvision builds its B5, B6 and B7 with the epsilon of the TensorFlow weights.
         torchvision_bn_eps: (matches!(suffix, "b5" | "b6" | "b7") && !tf).then_some(1e-3),
         wiring: Wiring::EfficientNet(arch),

@@ -2,21 +2,39 @@
 
 mod blocks;
 pub mod efficientnet;
+mod efficientnet_v2;
 mod facts;
+mod fbnet;
 #[cfg(feature = "cli")]
 mod file;
+mod mnasnet;
+mod mobilenet_v1;
+mod mobilenet_v2;
+mod mobilenet_v3;
+mod network;
+mod proxylessnas;
 
-pub use blocks::inverted_residual;
+pub use blocks::{Block, Kind, Squeeze, block};
 pub use facts::{CropMode, Interpolation, Preprocess};
 #[cfg(feature = "cli")]
 pub use file::from_file;
+pub use network::{Head, Multipliers, Network, Row, SqueezeRule, Stem};
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use serde::Serialize;
 
 /// The families, each a function that lists its models. A new family is one line here.
-pub const ALL: &[fn() -> Vec<Model>] = &[efficientnet::models];
+pub const ALL: &[fn() -> Vec<Model>] = &[
+    efficientnet::models,
+    efficientnet_v2::models,
+    fbnet::models,
+    mnasnet::models,
+    mobilenet_v1::models,
+    mobilenet_v2::models,
+    mobilenet_v3::models,
+    proxylessnas::models,
+];
 
 /// What a checkpoint may change in a model: read from its tensors.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,11 +64,13 @@ pub struct Published {
     pub top1: f64,
 }
 
-/// How a model's tables become a graph: one arm per family.
+/// How a model becomes a graph.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wiring {
-    /// MBConv stages.
+    /// EfficientNet's table, which users write, too.
     EfficientNet(efficientnet::EfficientNet),
+    /// A list of blocks.
+    Network(Network),
 }
 
 /// A registered model, or one from an architecture file.
@@ -70,6 +90,8 @@ pub struct Model {
     pub published: Option<Published>,
     /// Where it was published.
     pub cite: &'static str,
+    /// Classes of its published weights.
+    pub num_classes: usize,
     /// Batch-norm epsilon of torchvision's version where that differs.
     pub torchvision_bn_eps: Option<f64>,
     /// Tables and wiring.
@@ -77,6 +99,11 @@ pub struct Model {
 }
 
 impl Model {
+    /// Images of three channels and the classes of the published weights.
+    pub fn options(&self) -> Options {
+        Options { num_classes: self.num_classes, ..Options::default() }
+    }
+
     /// The graph for the given class count and input channels.
     ///
     /// # Errors
@@ -84,6 +111,7 @@ impl Model {
     pub fn build(&self, options: &Options) -> Result<Graph> {
         match &self.wiring {
             Wiring::EfficientNet(arch) => arch.build(&self.name, options),
+            Wiring::Network(network) => network.build(&self.name, options),
         }
     }
 
@@ -98,6 +126,7 @@ impl Model {
             preprocess: Preprocess::IMAGENET.at(resolution, 0.875),
             published: None,
             cite: "",
+            num_classes: 1000,
             torchvision_bn_eps: None,
             wiring: Wiring::EfficientNet(arch),
         }

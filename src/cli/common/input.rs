@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::tensor::{Shape, Tensor};
 use crate::weights::{Checkpoint, make_input};
-use crate::zoo::Options;
+use crate::zoo::{Model, Options};
 use std::path::Path;
 
 /// The most values of a synthetic input (4 GiB).
@@ -36,7 +36,7 @@ pub struct ShapeArgs {
     /// Images per inference [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_535))]
     pub batch: Option<u32>,
-    /// Outputs of the classifier [default: 1000]
+    /// Outputs of the classifier [default: those of the published weights]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub classes: Option<u32>,
     /// Channels of the input [default: 3]
@@ -45,9 +45,9 @@ pub struct ShapeArgs {
 }
 
 impl ShapeArgs {
-    /// Class count and channels as asked for.
-    pub fn options(&self) -> Options {
-        let defaults = Options::default();
+    /// Class count and channels as asked for, else the model's own.
+    pub fn options(&self, model: &Model) -> Options {
+        let defaults = model.options();
         Options {
             in_channels: self.channels.map_or(defaults.in_channels, |n| n as usize),
             num_classes: self.classes.map_or(defaults.num_classes, |n| n as usize),

@@ -1,95 +1,72 @@
 //! How checkpoints name their tensors, and how these names relate to the graph's, which are timm's.
 
+mod tables;
+
 use super::Checkpoint;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use tables::{Form, Pair, Table};
 
 /// A way of naming the tensors of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// timm's, which the graphs use themselves: `blocks.1.0.conv_pw.weight`.
     Timm,
-    /// torchvision's: `features.2.0.block.0.0.weight`.
+    /// torchvision's of EfficientNet: `features.2.0.block.0.0.weight`.
     Torchvision,
+    /// torchvision's of MobileNetV2: `features.2.conv.0.0.weight`.
+    TorchvisionMobilenetV2,
+    /// torchvision's of MobileNetV3: `features.2.block.0.0.weight`.
+    TorchvisionMobilenetV3,
+    /// pytorchcv's of ProxylessNAS: `features.stage2.unit1.body.bc_conv.conv.weight`.
+    Pytorchcv,
+    /// kuangliu/pytorch-cifar's of MobileNetV1: `layers.1.conv1.weight`.
+    PytorchCifar,
     /// lukemelas/EfficientNet-PyTorch's, whose blocks are numbered through: `_blocks.1._expand_conv.weight`.
     EfficientNetPytorch,
 }
 
-/// One module in every scheme. `{head}` is torchvision's number of the head (stages + 1), `{last}` that of
-/// a block's projection, which the optional modules before it shift.
-struct Row {
-    timm: &'static str,
-    torchvision: &'static str,
-    efficientnet_pytorch: &'static str,
-}
-
-const fn row(timm: &'static str, torchvision: &'static str, efficientnet_pytorch: &'static str) -> Row {
-    Row { timm, torchvision, efficientnet_pytorch }
-}
-
-/// Outside the blocks.
-const OUTSIDE: [Row; 5] = [
-    row("conv_stem", "features.0.0", "_conv_stem"),
-    row("bn1", "features.0.1", "_bn0"),
-    row("conv_head", "features.{head}.0", "_conv_head"),
-    row("bn2", "features.{head}.1", "_bn1"),
-    row("classifier", "classifier.1", "_fc"),
-];
-
-/// Inside a block that expands its channels (timm's InvertedResidual).
-const EXPANDING: [Row; 8] = [
-    row("conv_pw", "0.0", "_expand_conv"),
-    row("bn1", "0.1", "_bn0"),
-    row("conv_dw", "1.0", "_depthwise_conv"),
-    row("bn2", "1.1", "_bn1"),
-    row("se.conv_reduce", "2.fc1", "_se_reduce"),
-    row("se.conv_expand", "2.fc2", "_se_expand"),
-    row("conv_pwl", "{last}.0", "_project_conv"),
-    row("bn3", "{last}.1", "_bn2"),
-];
-
-/// Inside a block without expansion (timm's DepthwiseSeparable).
-const SEPARABLE: [Row; 6] = [
-    row("conv_dw", "0.0", "_depthwise_conv"),
-    row("bn1", "0.1", "_bn1"),
-    row("se.conv_reduce", "1.fc1", "_se_reduce"),
-    row("se.conv_expand", "1.fc2", "_se_expand"),
-    row("conv_pw", "{last}.0", "_project_conv"),
-    row("bn2", "{last}.1", "_bn2"),
-];
-
-impl Row {
-    fn name(&self, scheme: Scheme) -> &'static str {
-        match scheme {
-            Scheme::Timm => self.timm,
-            Scheme::Torchvision => self.torchvision,
-            Scheme::EfficientNetPytorch => self.efficientnet_pytorch,
-        }
-    }
-}
-
 impl Scheme {
     /// Every scheme.
-    pub const ALL: [Self; 3] = [Self::Timm, Self::Torchvision, Self::EfficientNetPytorch];
+    pub const ALL: [Self; 7] = [
+        Self::Timm,
+        Self::Torchvision,
+        Self::TorchvisionMobilenetV2,
+        Self::TorchvisionMobilenetV3,
+        Self::Pytorchcv,
+        Self::PytorchCifar,
+        Self::EfficientNetPytorch,
+    ];
 
-    /// Tensors by which the scheme is recognised: the stem's weight, and one more in case that is missing.
-    const fn marks(self) -> [&'static str; 2] {
+    /// Its table; `None` for timm's, which needs none.
+    const fn table(self) -> Option<&'static Table> {
         match self {
-            Self::Timm => ["conv_stem.weight", "blocks.0.0.conv_dw.weight"],
-            Self::Torchvision => ["features.0.0.weight", "features.1.0.block.0.0.weight"],
-            Self::EfficientNetPytorch => ["_conv_stem.weight", "_blocks.0._depthwise_conv.weight"],
+            Self::Timm => None,
+            Self::Torchvision => Some(&tables::TORCHVISION),
+            Self::TorchvisionMobilenetV2 => Some(&tables::TORCHVISION_MOBILENET_V2),
+            Self::TorchvisionMobilenetV3 => Some(&tables::TORCHVISION_MOBILENET_V3),
+            Self::Pytorchcv => Some(&tables::PYTORCHCV),
+            Self::PytorchCifar => Some(&tables::PYTORCH_CIFAR),
+            Self::EfficientNetPytorch => Some(&tables::EFFICIENTNET_PYTORCH),
         }
     }
 
-    /// The classifier's weight.
-    const fn classifier(self) -> &'static str {
-        match self {
-            Self::Timm => "classifier.weight",
-            Self::Torchvision => "classifier.1.weight",
-            Self::EfficientNetPytorch => "_fc.weight",
-        }
+    /// Whether it is torchvision's, for whichever family.
+    pub fn is_torchvision(self) -> bool {
+        self.table().is_some_and(|t| t.title == tables::TORCHVISION.title)
+    }
+
+    /// Tensors by which the scheme is recognised: one, and another in case that is missing.
+    fn marks(self) -> [&'static str; 2] {
+        self.table().map_or(["conv_stem.weight", "blocks.0.0.bn1.weight"], |t| t.marks)
+    }
+
+    /// The weight of a module outside the blocks.
+    fn weight(self, module: &str) -> String {
+        let name = self.table().and_then(|t| lookup(t.outside, module)).unwrap_or(module);
+        format!("{name}.weight")
     }
 
     /// The scheme's name of the module `module` (timm's name) when its output is the same value: stem,
@@ -112,11 +89,7 @@ impl Scheme {
 
 impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Timm => "timm",
-            Self::Torchvision => "torchvision",
-            Self::EfficientNetPytorch => "EfficientNet-PyTorch",
-        })
+        f.pad(self.table().map_or("timm", |t| t.title))
     }
 }
 
@@ -167,12 +140,12 @@ impl Naming {
 
     /// Classes of `checkpoint`'s classifier: the rows of its weight. `None` without a classifier.
     pub fn num_classes(&self, checkpoint: &Checkpoint) -> Option<usize> {
-        checkpoint.shape(&self.prefixed(self.scheme.classifier()))?.first().copied()
+        checkpoint.shape(&self.prefixed(&self.scheme.weight("classifier")))?.first().copied()
     }
 
     /// Channels of the images that `checkpoint` takes: dimension 1 of the stem's weight.
     pub fn in_channels(&self, checkpoint: &Checkpoint) -> Option<usize> {
-        checkpoint.shape(&self.prefixed(self.scheme.marks()[0]))?.get(1).copied()
+        checkpoint.shape(&self.prefixed(&self.scheme.weight("conv_stem")))?.get(1).copied()
     }
 
     /// For each stored parameter of `graph`, by its name there, the name in a checkpoint of this naming:
@@ -204,54 +177,62 @@ impl Layout {
         Self { stages: stages.into_values().map(|blocks| blocks.into_values().collect()).collect() }
     }
 
-    /// torchvision's number of the head.
-    fn head(&self) -> usize {
-        self.stages.len() + 1
-    }
-
-    /// Number of a block counted through all stages.
-    fn flat(&self, stage: usize, block: usize) -> Option<usize> {
-        self.stages.get(stage)?.get(block)?;
-        Some(self.stages[..stage].iter().map(Vec::len).sum::<usize>() + block)
-    }
-
     /// The scheme's name of a stem, stage, block or head.
     fn module(&self, scheme: Scheme, module: &str) -> Option<String> {
-        match (scheme, module, stage_and_block(module)) {
-            (Scheme::Timm, ..) => Some(module.into()),
-            (Scheme::Torchvision, "bn1", _) => Some("features.0".into()),
-            (Scheme::Torchvision, "bn2", _) => Some(format!("features.{}", self.head())),
-            (Scheme::Torchvision, _, Some((stage, None))) => Some(format!("features.{}", stage + 1)),
-            (Scheme::Torchvision, _, Some((stage, Some(block)))) => Some(format!("features.{}.{block}", stage + 1)),
-            (Scheme::EfficientNetPytorch, _, Some((stage, Some(block)))) => {
-                Some(format!("_blocks.{}", self.flat(stage, block)?))
-            }
-            _ => None,
-        }
+        let Some(table) = scheme.table() else { return Some(module.into()) };
+        let (template, stage, block) = match stage_and_block(module) {
+            None => (lookup(table.values, module)?, 0, 0),
+            Some((stage, None)) => (table.stage?, stage, 0),
+            Some((stage, Some(block))) => (table.block, stage, block),
+        };
+        self.fill(template, stage, block)
     }
 
     /// The scheme's name of a parameter.
     fn rename(&self, scheme: Scheme, param: &str) -> Option<String> {
-        if scheme == Scheme::Timm {
-            return Some(param.into());
-        }
+        let Some(table) = scheme.table() else { return Some(param.into()) };
         let (path, leaf) = param.rsplit_once('.')?;
-        let lookup = |table: &[Row], module: &str| table.iter().find(|r| r.timm == module).map(|r| r.name(scheme));
         let Some((stage, block, module)) = in_block(path) else {
-            let name = lookup(&OUTSIDE, path)?.replace("{head}", &self.head().to_string());
-            return Some(format!("{name}.{leaf}"));
+            return Some(format!("{}.{leaf}", self.fill(lookup(table.outside, path)?, 0, 0)?));
         };
         let modules = self.stages.get(stage)?.get(block)?;
-        let expands = modules.contains("conv_pwl");
-        let name = if expands { lookup(&EXPANDING, module) } else { lookup(&SEPARABLE, module) }?;
-        if scheme == Scheme::EfficientNetPytorch {
-            return Some(format!("_blocks.{}.{name}.{leaf}", self.flat(stage, block)?));
-        }
+        let name = lookup(table.inside[form(modules) as usize], module)?;
+        let block_name = self.fill(table.block, stage, block)?;
         // The projection follows the depthwise convolution, and these two where they are there.
-        let last = 1 + usize::from(expands) + usize::from(modules.contains("se.conv_reduce"));
-        let name = name.replace("{last}", &last.to_string());
-        Some(format!("features.{}.{block}.block.{name}.{leaf}", stage + 1))
+        let last = 1 + usize::from(modules.contains("conv_pwl")) + usize::from(modules.contains("se.conv_reduce"));
+        Some(format!("{block_name}.{}.{leaf}", name.replace("{last}", &last.to_string())))
     }
+
+    /// Puts numbers into a name (see [`tables`]); `None` when there is no such block.
+    fn fill(&self, template: &str, stage: usize, block: usize) -> Option<String> {
+        self.stages.get(stage)?.get(block)?;
+        let count = |stages: &[Vec<_>]| stages.iter().map(Vec::len).sum::<usize>();
+        let numbers = [
+            ("stage", stage),
+            ("block", block),
+            ("flat", count(&self.stages[..stage]) + block),
+            ("stages", self.stages.len()),
+            ("blocks", count(&self.stages)),
+        ];
+        let put = |name: String, (what, n): (&str, usize)| {
+            name.replace(&format!("{{{what}}}"), &n.to_string()).replace(&format!("{{{what}+1}}"), &(n + 1).to_string())
+        };
+        Some(numbers.into_iter().fold(template.to_string(), put))
+    }
+}
+
+fn form(modules: &BTreeSet<String>) -> Form {
+    let has = |module| modules.contains(module);
+    match (has("conv_dw"), has("conv_pwl"), has("conv_exp")) {
+        (true, true, _) => Form::Expanding,
+        (true, false, _) => Form::Separable,
+        (false, _, true) => Form::Fused,
+        (false, _, false) => Form::Conv,
+    }
+}
+
+fn lookup(pairs: &'static [Pair], module: &str) -> Option<&'static str> {
+    pairs.iter().find(|pair| pair.0 == module).map(|pair| pair.1)
 }
 
 /// `blocks.<stage>` or `blocks.<stage>.<block>` in its parts.
@@ -302,10 +283,26 @@ mod tests {
         graph.params.iter().map(|p| map[&p.name].clone().unwrap()).collect()
     }
 
+    /// A scheme, a case in timm's names, and the same network's case in the scheme's names.
+    const CASES: [(Scheme, &str, &str); 3] = [
+        (Scheme::Torchvision, "efficientnet_b0", "tv_efficientnet_b0"),
+        (Scheme::TorchvisionMobilenetV2, "mobilenetv2_100", "tv_mobilenet_v2"),
+        (Scheme::TorchvisionMobilenetV3, "mobilenetv3_large_100", "tv_mobilenet_v3_large"),
+    ];
+
     #[test]
-    fn torchvision_names_its_tensors_so() {
-        let real: Vec<String> = manifest("tv_efficientnet_b0").into_iter().map(|t| t.0).collect();
-        assert_eq!(names(Scheme::Torchvision, &parameters("efficientnet_b0")), real);
+    fn the_schemes_name_their_tensors_so() {
+        for (scheme, timm, other) in CASES {
+            let real: Vec<String> = manifest(other).into_iter().map(|t| t.0).collect();
+            assert_eq!(names(scheme, &parameters(timm)), real, "{other}");
+        }
+    }
+
+    #[test]
+    fn pytorch_cifar_names_its_tensors_so() {
+        let graph = parameters("mobilenetv1_100");
+        let real: Vec<String> = manifest("mobilenetv1_cifar").into_iter().map(|t| t.0).collect();
+        assert_eq!(names(Scheme::PytorchCifar, &graph), real);
     }
 
     #[test]
@@ -326,8 +323,13 @@ mod tests {
 
     #[test]
     fn schemes_are_recognised_behind_any_prefix() {
-        let graph = parameters("efficientnet_b0");
-        for scheme in Scheme::ALL {
+        let others = [
+            (Scheme::Timm, "efficientnet_b0", ""),
+            (Scheme::PytorchCifar, "mobilenetv1_100", ""),
+            (Scheme::EfficientNetPytorch, "efficientnet_b0", ""),
+        ];
+        for (scheme, timm, _) in CASES.into_iter().chain(others) {
+            let graph = parameters(timm);
             for prefix in ["", "module.", "state_dict.model."] {
                 let naming = Naming { scheme, prefix: prefix.into() };
                 let names: Vec<String> = naming.map(&graph).into_values().flatten().collect();

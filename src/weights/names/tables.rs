@@ -1,0 +1,201 @@
+//! The schemes as tables: what each calls the modules that timm calls so. A new scheme is a table here and a variant
+//! of [`super::Scheme`].
+//!
+//! In names, `{stage}` and `{block}` count from 0 (the block within its stage), `{flat}` counts blocks through all
+//! stages, `{stages}` and `{blocks}` are how many there are, each also with `+1`; `{last}` is torchvision's number of
+//! a block's projection, which the optional modules before it shift.
+
+/// A module by timm's name and the scheme's.
+pub(super) type Pair = (&'static str, &'static str);
+
+/// One scheme.
+pub(super) struct Table {
+    /// What people call it.
+    pub title: &'static str,
+    /// Tensors by which it is recognised, and that no other scheme has: one, and another in case that is missing.
+    pub marks: [&'static str; 2],
+    /// Modules with parameters outside the blocks.
+    pub outside: &'static [Pair],
+    /// Modules outside the blocks by their output.
+    pub values: &'static [Pair],
+    /// A stage, where the scheme has them.
+    pub stage: Option<&'static str>,
+    /// A block.
+    pub block: &'static str,
+    /// Modules inside a block, for each [`Form`].
+    pub inside: [&'static [Pair]; 4],
+}
+
+/// The kinds of blocks that schemes name differently.
+#[derive(Clone, Copy)]
+pub(super) enum Form {
+    /// 1x1, depthwise, 1x1: timm's InvertedResidual.
+    Expanding,
+    /// Depthwise, 1x1: timm's DepthwiseSeparable.
+    Separable,
+    /// k x k, 1x1: timm's EdgeResidual.
+    Fused,
+    /// One convolution: timm's ConvBnAct.
+    Conv,
+}
+
+pub(super) const TORCHVISION: Table = Table {
+    title: "torchvision",
+    marks: ["features.1.0.block.0.0.weight", "features.2.0.block.0.0.weight"],
+    outside: &[
+        ("conv_stem", "features.0.0"),
+        ("bn1", "features.0.1"),
+        ("conv_head", "features.{stages+1}.0"),
+        ("bn2", "features.{stages+1}.1"),
+        ("classifier", "classifier.1"),
+    ],
+    values: &[("bn1", "features.0"), ("bn2", "features.{stages+1}")],
+    stage: Some("features.{stage+1}"),
+    block: "features.{stage+1}.{block}",
+    inside: [
+        &[
+            ("conv_pw", "block.0.0"),
+            ("bn1", "block.0.1"),
+            ("conv_dw", "block.1.0"),
+            ("bn2", "block.1.1"),
+            ("se.conv_reduce", "block.2.fc1"),
+            ("se.conv_expand", "block.2.fc2"),
+            ("conv_pwl", "block.{last}.0"),
+            ("bn3", "block.{last}.1"),
+        ],
+        &[
+            ("conv_dw", "block.0.0"),
+            ("bn1", "block.0.1"),
+            ("se.conv_reduce", "block.1.fc1"),
+            ("se.conv_expand", "block.1.fc2"),
+            ("conv_pw", "block.{last}.0"),
+            ("bn2", "block.{last}.1"),
+        ],
+        &[("conv_exp", "block.0.0"), ("bn1", "block.0.1"), ("conv_pwl", "block.1.0"), ("bn2", "block.1.1")],
+        &[("conv", "block.0.0"), ("bn1", "block.0.1")],
+    ],
+};
+
+pub(super) const TORCHVISION_MOBILENET_V2: Table = Table {
+    title: "torchvision",
+    marks: ["features.2.conv.1.0.weight", "features.3.conv.1.0.weight"],
+    outside: &[
+        ("conv_stem", "features.0.0"),
+        ("bn1", "features.0.1"),
+        ("conv_head", "features.{blocks+1}.0"),
+        ("bn2", "features.{blocks+1}.1"),
+        ("classifier", "classifier.1"),
+    ],
+    values: &[("bn1", "features.0"), ("bn2", "features.{blocks+1}")],
+    stage: None,
+    block: "features.{flat+1}",
+    inside: [
+        &[
+            ("conv_pw", "conv.0.0"),
+            ("bn1", "conv.0.1"),
+            ("conv_dw", "conv.1.0"),
+            ("bn2", "conv.1.1"),
+            ("conv_pwl", "conv.2"),
+            ("bn3", "conv.3"),
+        ],
+        &[("conv_dw", "conv.0.0"), ("bn1", "conv.0.1"), ("conv_pw", "conv.1"), ("bn2", "conv.2")],
+        &[],
+        &[],
+    ],
+};
+
+pub(super) const TORCHVISION_MOBILENET_V3: Table = Table {
+    title: "torchvision",
+    marks: ["features.1.block.0.0.weight", "features.2.block.0.0.weight"],
+    outside: &[
+        ("conv_stem", "features.0.0"),
+        ("bn1", "features.0.1"),
+        ("conv_head", "classifier.0"),
+        ("classifier", "classifier.3"),
+    ],
+    values: &[("bn1", "features.0")],
+    stage: None,
+    block: "features.{flat+1}",
+    inside: [TORCHVISION.inside[0], TORCHVISION.inside[1], &[], &[("conv", "0"), ("bn1", "1")]],
+};
+
+pub(super) const EFFICIENTNET_PYTORCH: Table = Table {
+    title: "EfficientNet-PyTorch",
+    marks: ["_conv_stem.weight", "_blocks.0._depthwise_conv.weight"],
+    outside: &[
+        ("conv_stem", "_conv_stem"),
+        ("bn1", "_bn0"),
+        ("conv_head", "_conv_head"),
+        ("bn2", "_bn1"),
+        ("classifier", "_fc"),
+    ],
+    values: &[],
+    stage: None,
+    block: "_blocks.{flat}",
+    inside: [
+        &[
+            ("conv_pw", "_expand_conv"),
+            ("bn1", "_bn0"),
+            ("conv_dw", "_depthwise_conv"),
+            ("bn2", "_bn1"),
+            ("se.conv_reduce", "_se_reduce"),
+            ("se.conv_expand", "_se_expand"),
+            ("conv_pwl", "_project_conv"),
+            ("bn3", "_bn2"),
+        ],
+        &[
+            ("conv_dw", "_depthwise_conv"),
+            ("bn1", "_bn1"),
+            ("se.conv_reduce", "_se_reduce"),
+            ("se.conv_expand", "_se_expand"),
+            ("conv_pw", "_project_conv"),
+            ("bn2", "_bn2"),
+        ],
+        &[],
+        &[],
+    ],
+};
+
+pub(super) const PYTORCH_CIFAR: Table = Table {
+    title: "pytorch-cifar",
+    marks: ["layers.0.conv1.weight", "layers.1.conv1.weight"],
+    outside: &[("conv_stem", "conv1"), ("bn1", "bn1"), ("classifier", "linear")],
+    // Its activations are no modules.
+    values: &[("bn1.norm", "bn1")],
+    stage: None,
+    block: "layers.{flat}",
+    inside: [&[], &[("conv_dw", "conv1"), ("bn1", "bn1"), ("conv_pw", "conv2"), ("bn2", "bn2")], &[], &[]],
+};
+
+pub(super) const PYTORCHCV: Table = Table {
+    title: "pytorchcv",
+    marks: ["features.init_block.conv.weight", "features.stage1.unit1.body.dw_conv.conv.weight"],
+    outside: &[
+        ("conv_stem", "features.init_block.conv"),
+        ("bn1", "features.init_block.bn"),
+        ("conv_head", "features.final_block.conv"),
+        ("bn2", "features.final_block.bn"),
+        ("classifier", "output"),
+    ],
+    values: &[("bn1", "features.init_block"), ("bn2", "features.final_block")],
+    stage: Some("features.stage{stage+1}"),
+    block: "features.stage{stage+1}.unit{block+1}",
+    inside: [
+        &[
+            ("conv_pw", "body.bc_conv.conv"),
+            ("bn1", "body.bc_conv.bn"),
+            ("conv_dw", "body.dw_conv.conv"),
+            ("bn2", "body.dw_conv.bn"),
+            ("conv_pwl", "body.pw_conv.conv"),
+            ("bn3", "body.pw_conv.bn"),
+        ],
+        &[
+            ("conv_dw", "body.dw_conv.conv"),
+            ("bn1", "body.dw_conv.bn"),
+            ("conv_pw", "body.pw_conv.conv"),
+            ("bn2", "body.pw_conv.bn"),
+        ],
+        &[],
+        &[],
+    ],
+};
