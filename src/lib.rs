@@ -53,7 +53,7 @@
 //! | [`kernels`] | `graph` | a file a kernel family: variants, launch, weight packing, WGSL. Plain data |
 //! | [`plan`] | `graph`, `kernels`, `weights` | dispatches, buffers, weight ranges and exact counters. Plain data |
 //! | [`gpu`] | `graph`, `kernels`, `plan`, `weights` | devices, pipelines, executor; alone in naming `wgpu`. Never sees a model |
-//! | [`preprocess`] | `zoo` | decode (alone in naming `image`), resize, crop, normalise, as Pillow and timm do |
+//! | [`preprocess`] | `zoo` | decode (alone in naming the image crates), resize, crop, normalise, as Pillow and timm do |
 //! | [`vision`] | `zoo` | softmax, top-k, labels |
 //! | [`session`] | all above | the facade: a model with its weights, on a device; verification |
 //! | `cli` | all above | the `mbconv` program; thin |

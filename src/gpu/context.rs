@@ -2,7 +2,7 @@
 
 use super::pipelines::Pipelines;
 use crate::error::{Error, Result};
-use crate::kernels::AdapterClass;
+use crate::kernels::{AdapterClass, SUBGROUP_LANES};
 use crate::plan::{Caps, Target};
 use std::sync::{Arc, Mutex};
 
@@ -27,10 +27,15 @@ pub struct AdapterFacts {
     pub f16: bool,
     /// Whether shaders may use subgroup operations.
     pub subgroups: bool,
+    /// The fewest lanes of a subgroup; 0 where kernels may not use subgroup operations.
+    pub subgroup_lanes: u32,
 }
 
 impl AdapterFacts {
     fn new(index: usize, info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Self {
+        // Browsers demand a directive in the shader text that naga does not accept: no subgroup operations there.
+        let subgroups = features.contains(wgpu::Features::SUBGROUP);
+        let native = info.backend != wgpu::Backend::BrowserWebGpu;
         Self {
             index,
             name: info.name.clone(),
@@ -40,7 +45,8 @@ impl AdapterFacts {
             caps: caps(limits),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             f16: features.contains(wgpu::Features::SHADER_F16),
-            subgroups: features.contains(wgpu::Features::SUBGROUP),
+            subgroups,
+            subgroup_lanes: if subgroups && native { info.subgroup_min_size } else { 0 },
         }
     }
 
@@ -48,10 +54,12 @@ impl AdapterFacts {
     pub fn class(&self) -> AdapterClass {
         let name = self.name.to_lowercase();
         let known = ["llvmpipe", "lavapipe", "swiftshader", "basic render"];
-        if self.kind == "Cpu" || known.iter().any(|k| name.contains(k)) {
-            AdapterClass::Software
-        } else {
+        if self.kind != "Cpu" && !known.iter().any(|k| name.contains(k)) {
             AdapterClass::Gpu
+        } else if self.subgroup_lanes >= SUBGROUP_LANES {
+            AdapterClass::SoftwareSubgroup
+        } else {
+            AdapterClass::Software
         }
     }
 }
@@ -149,7 +157,7 @@ impl Gpu {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("mbconv"),
-            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_features: adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP),
             required_limits,
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
@@ -165,8 +173,8 @@ impl Gpu {
 
     /// Uses a device that the application owns; its limits and features are taken as they are.
     ///
-    /// Ask for at least WebGPU's default limits; with `Features::TIMESTAMP_QUERY` GPU time is measured. The
-    /// device-lost callback is set on it, its handler of uncaptured errors is not.
+    /// Ask for at least WebGPU's default limits; with `Features::TIMESTAMP_QUERY` GPU time is measured, with
+    /// `Features::SUBGROUP` software adapters are faster. The device-lost callback is set on it, its handler of uncaptured errors is not.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
         let facts = AdapterFacts::new(0, &device.adapter_info(), &device.limits(), device.features());
         Self::build(device, queue, facts)

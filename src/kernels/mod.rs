@@ -89,7 +89,12 @@ pub enum AdapterClass {
     Gpu,
     /// A CPU that poses as one (lavapipe, SwiftShader, WARP): no workgroup barriers, few large tiles.
     Software,
+    /// Such a CPU whose device has [`SUBGROUP_LANES`] lanes or more in every subgroup.
+    SoftwareSubgroup,
 }
+
+/// Lanes of a subgroup that kernels with subgroup operations rely on.
+pub const SUBGROUP_LANES: u32 = 8;
 
 /// A kernel family: one shader and what it binds.
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +103,8 @@ pub struct Family {
     pub name: &'static str,
     /// What the shader binds; [`Role`]'s discriminants are the binding numbers.
     pub bindings: &'static [Role],
+    /// Whether its device must have subgroup operations (and [`SUBGROUP_LANES`]).
+    pub subgroups: bool,
     /// The WGSL pieces in order.
     parts: &'static [&'static str],
     /// Bytes of workgroup memory of a key.
@@ -113,42 +120,56 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: pointwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
+        subgroups: false,
         parts: &[PRELUDE, ACTIVATION, TILE, include_str!("../../shaders/pointwise.wgsl")],
         workgroup_bytes: pointwise::workgroup_bytes,
     },
     Family {
+        name: pointwise::SUBGROUP_NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
+        subgroups: true,
+        parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/pointwise_subgroup.wgsl")],
+        workgroup_bytes: |_| 0,
+    },
+    Family {
         name: depthwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::Squeeze],
+        subgroups: false,
         parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/depthwise.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: conv::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual],
+        subgroups: false,
         parts: &[PRELUDE, ACTIVATION, TILE, include_str!("../../shaders/conv.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: squeeze_excite::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
+        subgroups: false,
         parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/squeeze_excite.wgsl")],
         workgroup_bytes: squeeze_excite::workgroup_bytes,
     },
     Family {
         name: head_pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
+        subgroups: false,
         parts: &[PRELUDE, ACTIVATION, TILE, include_str!("../../shaders/head_pool.wgsl")],
         workgroup_bytes: head_pool::workgroup_bytes,
     },
     Family {
         name: global_pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output],
+        subgroups: false,
         parts: &[PRELUDE, include_str!("../../shaders/global_pool.wgsl")],
         workgroup_bytes: global_pool::workgroup_bytes,
     },
     Family {
         name: elementwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output, Role::Gate, Role::Residual],
+        subgroups: false,
         parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/elementwise.wgsl")],
         workgroup_bytes: |_| 0,
     },

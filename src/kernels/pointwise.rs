@@ -1,4 +1,5 @@
-//! 1x1 convolutions and linear layers as a matrix product. Shader: `shaders/pointwise.wgsl`.
+//! 1x1 convolutions and linear layers as a matrix product. Shaders: `shaders/pointwise.wgsl` and, with weights shared
+//! by subgroup broadcasts, `shaders/pointwise_subgroup.wgsl`.
 
 use super::{AdapterClass, KernelKey, Launch, grid, indexable, pack_bias, pack_matrix};
 use crate::error::Result;
@@ -6,6 +7,8 @@ use crate::graph::Activation;
 
 /// Name of the family.
 pub const NAME: &str = "pointwise";
+/// Name of the family with subgroup broadcasts.
+pub const SUBGROUP_NAME: &str = "pointwise_subgroup";
 
 /// `y = act(sum_k (x * gate) * w + bias) + residual` at each of `n * pixels` positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,19 +68,24 @@ pub struct Variant {
     pub parts: u32,
     /// Keeps the loops over the tile rolled: a far smaller program.
     pub roll: bool,
+    /// Lanes lie along positions and share weights by broadcasts: the tile of `shaders/pointwise_subgroup.wgsl`, which
+    /// fixes `rows`, `cols` and `parts`; `wg_x` is a multiple of [`super::SUBGROUP_LANES`].
+    pub subgroup: bool,
 }
 
 /// A software adapter's tile, for single vectors too.
-const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true };
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: false };
+/// A software adapter's tile where subgroups may be used.
+const SOFTWARE_SUBGROUP: Variant = Variant { rows: 4, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: true };
 /// A GPU's tile.
-const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, parts: 1, roll: false };
+const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, parts: 1, roll: false, subgroup: false };
 /// A GPU's tile where there are few outputs.
-const GPU_SPLIT: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false };
+const GPU_SPLIT: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false };
 /// A GPU's product with one vector.
-const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, parts: 8, roll: false };
+const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false };
 
 /// Every row; all compute the same up to the order of sums.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU, GPU_SPLIT, GPU_VECTOR];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, GPU, GPU_SPLIT, GPU_VECTOR];
 
 /// From this many channels on (of the wider side), a mobile network's maps have few positions for a large GPU.
 const WIDE: usize = 240;
@@ -88,7 +96,8 @@ const MIN_SHARED: usize = 64;
 pub fn choose(args: &Args, class: AdapterClass) -> Variant {
     let split = args.c_in.max(args.c_out) >= WIDE && args.c_in >= MIN_SHARED;
     match class {
-        AdapterClass::Software => SOFTWARE,
+        AdapterClass::SoftwareSubgroup if !args.vector => SOFTWARE_SUBGROUP,
+        AdapterClass::Software | AdapterClass::SoftwareSubgroup => SOFTWARE,
         AdapterClass::Gpu if args.vector => GPU_VECTOR,
         AdapterClass::Gpu if split => GPU_SPLIT,
         AdapterClass::Gpu => GPU,
@@ -113,19 +122,25 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let total = args.n * args.pixels;
     indexable(NAME, total as u64 * cin4.max(cout4) as u64)?;
     let (tiles_n, wg) = (cout4.div_ceil(variant.cols as usize), variant.wg_x as usize);
-    let groups = |pixels: usize| (pixels.div_ceil(variant.rows as usize) * tiles_n).div_ceil(wg);
+    let groups = |pixels: usize| match variant.subgroup {
+        true => pixels.div_ceil(variant.rows as usize * wg) * tiles_n,
+        false => (pixels.div_ceil(variant.rows as usize) * tiles_n).div_ceil(wg),
+    };
     let flat = !args.gate && groups(total) as u64 <= super::MAX_GROUPS;
     let (pixels, slices) = if flat { (total, 1) } else { (args.pixels, args.n) };
-    let key = KernelKey::new(
-        NAME,
-        &[
-            ("COLS", variant.cols),
-            ("PARTS", variant.parts),
-            ("ROLL", variant.roll.into()),
-            ("ROWS", variant.rows),
-            ("WG_X", variant.wg_x),
-        ],
-    );
+    let key = match variant.subgroup {
+        true => KernelKey::new(SUBGROUP_NAME, &[("WG_X", variant.wg_x)]),
+        false => KernelKey::new(
+            NAME,
+            &[
+                ("COLS", variant.cols),
+                ("PARTS", variant.parts),
+                ("ROLL", variant.roll.into()),
+                ("ROWS", variant.rows),
+                ("WG_X", variant.wg_x),
+            ],
+        ),
+    };
     let params = Params {
         pixels: pixels as u32,
         cin4: cin4 as u32,

@@ -85,8 +85,15 @@ fn conv_args(n: usize, h: usize, kernel: usize, stride: usize) -> conv::Args {
     }
 }
 
-fn validator() -> naga::valid::Validator {
-    naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())
+/// What the web offers, and subgroup operations where a family needs them.
+fn validator(family: &Family) -> naga::valid::Validator {
+    use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
+    if !family.subgroups {
+        return Validator::new(ValidationFlags::all(), Capabilities::empty());
+    }
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP);
+    validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::BALLOT);
+    validator
 }
 
 fn parse(family: &Family) -> naga::Module {
@@ -99,7 +106,7 @@ fn every_key_specialises_validates_and_translates() {
     let stage = naga::ShaderStage::Compute;
     for family in FAMILIES {
         let module = parse(family);
-        let info = validator().validate(&module).unwrap();
+        let info = validator(family).validate(&module).unwrap();
         let mut keys: Vec<KernelKey> =
             launches().into_iter().map(|l| l.key).filter(|k| k.shader == family.name).collect();
         keys.sort();
@@ -129,12 +136,15 @@ fn every_key_specialises_validates_and_translates() {
             assert_eq!(shared, key.workgroup_bytes(), "{key}");
             assert!(shared <= 16_384, "{key}");
 
-            let options = naga::back::spv::Options::default();
+            // Subgroup operations: SPIR-V 1.3 and shader model 6.
+            let options = naga::back::spv::Options { lang_version: (1, 3), ..Default::default() };
             naga::back::spv::write_vec(&module, &info, &options, None).unwrap_or_else(|e| panic!("{key}: {e}"));
             let options = naga::back::msl::Options { lang_version: (2, 4), ..Default::default() };
             naga::back::msl::write_string(&module, &info, &options, &Default::default())
                 .unwrap_or_else(|e| panic!("{key}: {e}"));
-            let (options, pipeline) = (naga::back::hlsl::Options::default(), Default::default());
+            let shader_model = naga::back::hlsl::ShaderModel::V6_0;
+            let options = naga::back::hlsl::Options { shader_model, ..Default::default() };
+            let pipeline = Default::default();
             naga::back::hlsl::Writer::new(&mut String::new(), &options, &pipeline)
                 .write(&module, &info, None)
                 .unwrap_or_else(|e| panic!("{key}: {e}"));
@@ -151,7 +161,8 @@ fn tint_accepts_every_key() {
     keys.dedup();
     for key in keys {
         let (wgsl, out) = (dir.path().join(format!("{}.wgsl", key.shader)), dir.path().join("out.wgsl"));
-        std::fs::write(&wgsl, source(key.shader).unwrap().as_bytes()).unwrap();
+        let enable = if family(key.shader).unwrap().subgroups { "enable subgroups;\n" } else { "" };
+        std::fs::write(&wgsl, format!("{enable}{}", source(key.shader).unwrap())).unwrap();
         let overrides: Vec<String> = key.consts.iter().map(|c| format!("{}={}", c.0, c.1)).collect();
         let mut tint = std::process::Command::new("tint");
         tint.args(["--format", "wgsl", "--overrides", &overrides.join(","), "-o"]).arg(&out).arg(&wgsl);
@@ -254,6 +265,16 @@ fn rust_and_wgsl_agree_on_every_parameter() {
     );
     check!(global_pool, pixels = "pixels", c4 = "c4", inverse = "inverse");
     check!(elementwise, pixels = "pixels", c4 = "c4", act = "act", gate = "gate", residual = "residual");
+}
+
+#[test]
+fn both_products_have_the_same_parameters() {
+    let params = |name| {
+        let text = source(name).unwrap();
+        let start = text.find("struct Params").unwrap();
+        text[start..start + text[start..].find('}').unwrap()].to_string()
+    };
+    assert_eq!(params(pointwise::NAME), params(pointwise::SUBGROUP_NAME));
 }
 
 #[test]
@@ -388,7 +409,7 @@ fn packed_weights_follow_the_documented_index() {
 /// The pipelines of any EfficientNet: stem, four depthwise windows, gate, products, head.
 #[test]
 fn a_network_needs_few_pipelines() {
-    for class in [AdapterClass::Gpu, AdapterClass::Software] {
+    for class in [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SoftwareSubgroup] {
         let act = Activation::Swish;
         let mut keys = std::collections::BTreeSet::new();
         for resolution in [224, 240, 380, 600] {
@@ -401,7 +422,8 @@ fn a_network_needs_few_pipelines() {
                             n,
                             pixels: h * h,
                             c_in: 96,
-                            c_out: 240,
+                            // Large maps have few channels.
+                            c_out: if scale < 8 { 144 } else { 240 },
                             act,
                             gate,
                             residual,

@@ -3,7 +3,9 @@
 use super::{Step, Target, Value, ValueId, ValueKind, WeightLayout};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Conv2d, ConvKind, Graph, NodeId, Op, SqueezeExcite};
-use crate::kernels::{Launch, Role, conv, depthwise, elementwise, global_pool, head_pool, pointwise, squeeze_excite};
+use crate::kernels::{
+    AdapterClass, Launch, Role, conv, depthwise, elementwise, global_pool, head_pool, pointwise, squeeze_excite,
+};
 use crate::tensor::{Shape, window};
 use crate::weights::Weights;
 
@@ -83,6 +85,13 @@ impl Lowering<'_> {
                 head_pool::launch(&args, class)?
             }
             _ if conv.pool => return self.unsupported(id, "pooling behind this convolution"),
+            // A head over one position is the product itself, with lanes along channels.
+            ConvKind::Pointwise
+                if class == AdapterClass::SoftwareSubgroup && self.vector(id, conv) && !conv.gate && !conv.residual =>
+            {
+                let args = head_pool::Args { n: x.n, pixels: 1, c_in: x.c, c_out: y.c, act: conv.act };
+                head_pool::launch(&args, class)?
+            }
             ConvKind::Pointwise => {
                 let args = pointwise::Args {
                     n: x.n,
@@ -92,7 +101,7 @@ impl Lowering<'_> {
                     act: conv.act,
                     gate: conv.gate,
                     residual: conv.residual,
-                    vector: self.graph.params[conv.weight].shape.len() == 2,
+                    vector: self.vector(id, conv),
                 };
                 pointwise::launch(&args, class)?
             }
@@ -118,6 +127,12 @@ impl Lowering<'_> {
             }
         };
         self.push(id, launch, self.conv_reads(id, conv), ValueKind::Node(id), y)
+    }
+
+    /// Whether a convolution's input has one position at any resolution: a classifier's, or a product behind a pooling.
+    fn vector(&self, id: NodeId, conv: &Conv2d) -> bool {
+        let linear = self.graph.params[conv.weight].shape.len() == 2;
+        linear || matches!(self.graph.nodes[self.graph.nodes[id].inputs[0]].op, Op::GlobalAvgPool)
     }
 
     fn depthwise(&mut self, id: NodeId, conv: &Conv2d, x: Shape, y: Shape) -> Result<()> {

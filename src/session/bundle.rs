@@ -77,7 +77,7 @@ impl Bundle {
     /// A checkpoint alone: the architecture is the one its metadata names (`arch`), else the one its tensors fit.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] when no registered model, or more than one, fits.
+    /// [`Error::BadInput`] when no registered model, or more than one, fits.
     pub fn from_checkpoint(checkpoint: Checkpoint) -> Result<Self> {
         if let Some(arch) = checkpoint.metadata().get("arch") {
             return Self::new(zoo::find(arch)?, checkpoint);
@@ -95,7 +95,7 @@ impl Bundle {
                 )
             }
         };
-        Err(Error::Checkpoint { path: checkpoint.path().into(), problem })
+        Err(Error::bad(checkpoint.path(), problem))
     }
 
     /// Shape of a batch of `n` images at the model's preprocessing size: `[n, h, w]`.

@@ -185,6 +185,7 @@ impl Session {
         let (graph, _) = passes::run(&self.bundle.graph, names);
         let layout = WeightLayout::new(&graph, &gpu.target().caps)?;
         let weights = WeightBuffers::new(gpu, &graph, &layout, &self.bundle.weights).await?;
+        self.bundle.weights.checkpoint().release();
         let variant = Arc::new(Variant { graph, layout, weights, idle: Mutex::default() });
         if let Ok(mut variants) = self.variants.lock() {
             variants.insert(names.to_vec(), Arc::clone(&variant));

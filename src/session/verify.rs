@@ -30,7 +30,7 @@ pub struct Check {
     pub max_abs: f64,
     /// `|gpu - cpu| / |cpu|`, L2 norms.
     pub rel_l2: f64,
-    /// What `rel_l2` may be: what rounding in f32 explains.
+    /// What `rel_l2` may be, see [`bound`].
     pub bound: f64,
 }
 

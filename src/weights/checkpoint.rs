@@ -40,7 +40,12 @@ enum Data {
     /// Little-endian values at these bytes of the file.
     Stored(Dtype, Range<usize>),
     Memory(Vec<f32>),
+    /// Made anew at every reading.
+    Recipe(Recipe),
 }
+
+/// Makes a tensor's values, as many as its shape has.
+pub(super) type Recipe = Box<dyn Fn() -> Vec<f32> + Send + Sync>;
 
 impl Checkpoint {
     /// Opens a safetensors file; on native targets it is mapped into memory, not read.
@@ -92,6 +97,26 @@ impl Checkpoint {
         Self::with_entries(path, Bytes::Memory(Cow::Borrowed(&[])), entries, BTreeMap::new())
     }
 
+    /// Tensors that are made when they are read: name, shape and recipe; `path` names them in errors.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] for a repeated name.
+    pub(super) fn from_recipes(
+        path: String,
+        tensors: impl IntoIterator<Item = (String, Vec<usize>, Recipe)>,
+    ) -> Result<Self> {
+        let entry = |(name, shape, recipe)| Entry { name, shape, data: Data::Recipe(recipe) };
+        let entries = tensors.into_iter().map(entry).collect();
+        Self::with_entries(path, Bytes::Memory(Cow::Borrowed(&[])), entries, BTreeMap::new())
+    }
+
+    /// Gives back the memory that a mapped file's values took so far; they are read from the file again when needed.
+    pub fn release(&self) {
+        if let Bytes::File(bytes) = &self.bytes {
+            platform::release(bytes);
+        }
+    }
+
     fn parse(path: String, bytes: Bytes) -> Result<Self> {
         match parse_header(bytes.get()) {
             Ok((entries, metadata)) => Self::with_entries(path, bytes, entries, metadata),
@@ -133,7 +158,7 @@ impl Checkpoint {
     pub fn dtype(&self, name: &str) -> Option<String> {
         self.index.get(name).map(|&i| match &self.entries[i].data {
             Data::Stored(dtype, _) => dtype.to_string(),
-            Data::Memory(_) => Dtype::F32.to_string(),
+            Data::Memory(_) | Data::Recipe(_) => Dtype::F32.to_string(),
         })
     }
 
@@ -149,6 +174,7 @@ impl Checkpoint {
     pub fn read_f32(&self, name: &str) -> Result<Cow<'_, [f32]>> {
         match &self.entry(name)?.data {
             Data::Memory(values) => Ok(Cow::Borrowed(values)),
+            Data::Recipe(make) => Ok(Cow::Owned(make())),
             Data::Stored(Dtype::F32, range) => {
                 let bytes = &self.bytes.get()[range.clone()];
                 if cfg!(target_endian = "little")

@@ -18,6 +18,14 @@ mod imp {
         unsafe { memmap2::Mmap::map(&file) }
     }
 
+    pub fn release(bytes: &FileBytes) {
+        // SAFETY: the map is of a file and never written, so the pages that go come back with the same content.
+        #[cfg(unix)]
+        let _ = unsafe { bytes.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        #[cfg(not(unix))]
+        let _ = bytes;
+    }
+
     pub fn map<R: Send>(count: usize, f: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
         (0..count).into_par_iter().map(f).collect()
     }
@@ -38,6 +46,8 @@ mod imp {
         Ok(bytes)
     }
 
+    pub fn release(_: &FileBytes) {}
+
     pub fn map<R: Send>(count: usize, f: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
         (0..count).map(f).collect()
     }
@@ -47,7 +57,7 @@ mod imp {
     }
 }
 
-pub(super) use imp::{FileBytes, file_bytes};
+pub(super) use imp::{FileBytes, file_bytes, release};
 
 /// `f(0)`, `f(1)`, ... `f(count - 1)` in that order, computed on all threads.
 pub(crate) fn map<R: Send>(count: usize, f: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {

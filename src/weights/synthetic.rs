@@ -74,7 +74,8 @@ impl Synthetic {
         Ok((Self { salt: case.salt, rho: case.rho, exponents }, shapes))
     }
 
-    /// All tensors of a state with these names and shapes, in the same order; `num_batches_tracked` is left out.
+    /// All tensors of a state with these names and shapes, in the same order, made anew at every reading;
+    /// `num_batches_tracked` is left out.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] for a repeated name or more than 2^30 values in all.
@@ -85,11 +86,14 @@ impl Synthetic {
             return Err(Error::Checkpoint { path, problem: format!("more than {MAX_VALUES} values are asked for") });
         }
         let shapes: Shapes = tensors.iter().map(|t| (t.0.as_str(), t.1.as_slice())).collect();
-        let values = platform::map(tensors.len(), |i| {
-            let (name, shape) = &tensors[i];
-            role_of(name, &shapes).map(|role| (name.clone(), shape.clone(), self.fill(name, shape, role)))
-        });
-        Checkpoint::from_tensors(path, values.into_iter().flatten())
+        let recipe = std::sync::Arc::new(self.clone());
+        let tensor = |(name, shape): &NamedShape| {
+            let (recipe, role) = (std::sync::Arc::clone(&recipe), role_of(name, &shapes)?);
+            let (of_name, of_shape) = (name.clone(), shape.clone());
+            let make = move || recipe.fill(&of_name, &of_shape, role);
+            Some((name.clone(), shape.clone(), Box::new(make) as super::checkpoint::Recipe))
+        };
+        Checkpoint::from_recipes(path, tensors.iter().filter_map(tensor))
     }
 
     /// The state of `graph` under its own names.

@@ -3,7 +3,9 @@
 use crate::support::{gpus, rel_l2};
 use mbconv::gpu::{Executor, Gpu, WeightBuffers};
 use mbconv::graph::{Activation, Conv2d, Graph, Node, NodeId, Op, Param, ParamId, Source, SqueezeExcite};
-use mbconv::kernels::{Launch, Role, conv, depthwise, elementwise, global_pool, head_pool, pointwise, squeeze_excite};
+use mbconv::kernels::{
+    Launch, Role, SUBGROUP_LANES, conv, depthwise, elementwise, global_pool, head_pool, pointwise, squeeze_excite,
+};
 use mbconv::plan::{Buffer, BufferRole, Plan, Value, ValueKind, WeightLayout};
 use mbconv::tensor::{Padding, window};
 use mbconv::weights::{Synthetic, Weights, make_input};
@@ -141,6 +143,10 @@ fn pads(padding: Padding, x: Shape, kernel: usize, stride: usize) -> [usize; 2] 
 fn pointwise_rows() {
     for gpu in gpus() {
         for variant in pointwise::VARIANTS {
+            if variant.subgroup && gpu.facts().subgroup_lanes < SUBGROUP_LANES {
+                eprintln!("SKIPPED: {} has no subgroups of {SUBGROUP_LANES} lanes: {variant:?}", gpu.facts());
+                continue;
+            }
             for (i, &act) in ACTIVATIONS.iter().enumerate() {
                 for (gate, residual) in [(false, false), (true, false), (false, true), (true, true)] {
                     let x = Shape::new(1 + i % 3, 5 + i, 3 + 2 * i, 6 + 31 * i);

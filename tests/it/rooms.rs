@@ -29,6 +29,7 @@ const OUTSIDE: &[(&str, &str)] = &[
     ("wgpu::", "gpu"),
     ("safetensors::", "weights"),
     ("use image::", "preprocess"),
+    ("use libjpeg_turbo_rs", "preprocess"),
     ("clap::", "cli"),
     ("toml::", "zoo"),
 ];

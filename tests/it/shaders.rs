@@ -8,7 +8,7 @@ use mbconv::weights::{Synthetic, Weights};
 use mbconv::zoo::{self, Options};
 use mbconv::{graph::Graph, passes};
 use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
-use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use std::collections::BTreeSet;
 
 /// The graphs whose keys count: each model as users run it, and with values kept that break every fusion.
@@ -29,7 +29,7 @@ fn graphs() -> Vec<Graph> {
 fn keys() -> BTreeSet<KernelKey> {
     let mut keys = BTreeSet::new();
     for graph in graphs() {
-        for class in [AdapterClass::Gpu, AdapterClass::Software] {
+        for class in [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SoftwareSubgroup] {
             let target = Target { class, ..Target::web() };
             let layout = WeightLayout::new(&graph, &target.caps).unwrap();
             let plan = Plan::new(&graph, &layout, &target, [1, 96, 64], &[]).unwrap();
@@ -47,26 +47,36 @@ fn every_key_compiles_for_every_platform() {
         let source = kernels::source(key.shader).unwrap();
         let module =
             naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{key}: {}", e.emit_to_string(&source)));
-        // What the web offers: no optional capability.
-        let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
-            .validate(&module)
-            .unwrap_or_else(|e| panic!("{key}: {e:?}"));
+        let info = validator(key).validate(&module).unwrap_or_else(|e| panic!("{key}: {e:?}"));
         let constants: PipelineConstants = key.consts.iter().map(|&(n, v)| (n.to_string(), f64::from(v))).collect();
         let (module, info) =
             process_overrides(&module, &info, None, &constants).unwrap_or_else(|e| panic!("{key}: {e}"));
         within_limits(key, &module);
-        spv::write_vec(&module, &info, &spv::Options::default(), None)
+        // Subgroup operations: SPIR-V 1.3 and shader model 6.
+        spv::write_vec(&module, &info, &spv::Options { lang_version: (1, 3), ..Default::default() }, None)
             .unwrap_or_else(|e| panic!("{key} to SPIR-V: {e}"));
         msl::write_string(&module, &info, &msl_options(), &msl::PipelineOptions::default())
             .unwrap_or_else(|e| panic!("{key} to MSL: {e}"));
         let mut text = String::new();
-        let options = hlsl::Options { fake_missing_bindings: true, ..Default::default() };
+        let options =
+            hlsl::Options { fake_missing_bindings: true, shader_model: hlsl::ShaderModel::V6_0, ..Default::default() };
         let pipeline = hlsl::PipelineOptions::default();
         hlsl::Writer::new(&mut text, &options, &pipeline)
             .write(&module, &info, None)
             .unwrap_or_else(|e| panic!("{key} to HLSL: {e}"));
     }
     println!("{} kernel keys: parsed, specialised, validated, written as SPIR-V, MSL and HLSL", keys.len());
+}
+
+/// What the web offers, no optional capability; subgroup operations for the families that need them.
+fn validator(key: &KernelKey) -> Validator {
+    let subgroups = kernels::family(key.shader).unwrap().subgroups;
+    let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+    if subgroups {
+        validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::BALLOT);
+    }
+    validator
 }
 
 fn msl_options() -> msl::Options {
@@ -95,7 +105,9 @@ fn tint_accepts_every_key() {
     for key in keys() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("kernel.wgsl");
-        std::fs::write(&file, kernels::source(key.shader).unwrap().as_bytes()).unwrap();
+        // naga takes subgroup operations without this directive and does not know it; tint demands it.
+        let enable = if kernels::family(key.shader).unwrap().subgroups { "enable subgroups;\n" } else { "" };
+        std::fs::write(&file, format!("{enable}{}", kernels::source(key.shader).unwrap())).unwrap();
         let overrides: Vec<String> = key.consts.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let output = std::process::Command::new("tint")
             .args([
