@@ -1,5 +1,5 @@
-//! Mobile convnets (EfficientNet now, MobileNets later) through WGSL compute shaders on wgpu, and a CPU reference
-//! that every layer is compared with.
+//! Mobile convnets (EfficientNet, MobileNet, MnasNet and relatives: [`zoo`]) through WGSL compute shaders on wgpu, and
+//! a CPU reference that every layer is compared with.
 //!
 //! # Quick start
 //!

@@ -126,21 +126,19 @@ pub fn models() -> Vec<Model> {
     all.map(|(tf, variant)| model(variant, tf)).collect()
 }
 
-/// The resolution is that of evaluation; training used smaller images.
+/// The resolution is that of the published accuracy; training used smaller images.
 fn model(v: &Variant, tf: bool) -> Model {
     let (params, madds, top1) = v.published;
     let base = v.suffix.starts_with('b');
     // timm's facts for the weights that each name stands for: the large ones in -1 to 1, the widest not cropped.
     let facts = if tf && (!base || v.suffix == "b3") { Preprocess::HALF } else { Preprocess::IMAGENET };
     let crop_mode = if tf && matches!(v.suffix, "b3" | "m" | "l") { CropMode::Squash } else { CropMode::Center };
-    // timm evaluates its own M, of which there are no weights, at 416.
-    let resolution = if v.suffix == "m" && !tf { 416 } else { v.resolution };
     Model {
         name: format!("{}efficientnetv2_{}", if tf { "tf_" } else { "" }, v.suffix),
         aliases: if base || tf { Vec::new() } else { vec![format!("efficientnet_v2_{}", v.suffix)] },
         family: "EfficientNetV2",
-        resolution,
-        preprocess: Preprocess { crop_mode, ..facts.at(resolution, v.crop_pct) },
+        resolution: v.resolution,
+        preprocess: Preprocess { crop_mode, ..facts.at(v.resolution, v.crop_pct) },
         published: Some(Published { params, madds, top1 }),
         cite: PAPER,
         num_classes: 1000,

@@ -160,3 +160,47 @@ pub fn find(name: &str) -> Result<Model> {
 pub fn build(name: &str, options: &Options) -> Result<Graph> {
     find(name)?.build(options)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counted on timm's models, for which there is no reference file: other widths and depths, at each model's size.
+    #[test]
+    fn other_widths_and_depths_count_as_timms() {
+        for (name, params, madds) in [
+            ("mobilenetv2_035", 1_677_128, 59_285_808),
+            ("mobilenetv2_140", 6_108_776, 582_195_824),
+            ("mobilenetv2_110d", 4_516_520, 430_516_080),
+            ("mobilenetv2_120d", 5_831_144, 668_857_568),
+            ("mobilenetv3_small_050", 1_593_224, 24_188_688),
+            ("mobilenetv3_small_075", 2_041_872, 43_399_344),
+            ("tf_mobilenetv3_large_minimal_100", 3_924_288, 209_136_704),
+            ("tf_mobilenetv3_small_minimal_100", 2_044_736, 52_288_448),
+            ("semnasnet_050", 2_082_006, 103_162_992),
+            ("semnasnet_140", 6_105_992, 586_317_952),
+            ("mnasnet_075", 3_170_208, 215_493_104),
+            ("mnasnet_small", 2_030_264, 68_339_184),
+            ("tf_efficientnetv2_b1", 8_141_052, 1_196_819_360),
+            ("tf_efficientnetv2_b2", 10_096_086, 1_697_542_832),
+            ("tf_efficientnetv2_b3", 14_358_406, 3_011_458_816),
+            ("tf_efficientnetv2_m", 54_139_356, 24_582_460_384),
+            ("efficientnetv2_l", 118_515_272, 56_079_699_008),
+        ] {
+            let model = find(name).unwrap();
+            let counts = model.build(&model.options()).unwrap().counts(model.resolution, model.resolution).unwrap();
+            assert_eq!((counts.params, counts.madds), (params, madds), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_name_stands_for_two_models() {
+        let mut owners = std::collections::BTreeMap::new();
+        for model in models() {
+            for name in model.aliases.iter().chain([&model.name]) {
+                let owner = owners.insert(name.replace('-', "_"), model.name.clone());
+                assert!(owner.is_none_or(|owner| owner == model.name), "{name}");
+            }
+        }
+    }
+}
