@@ -182,7 +182,7 @@ impl Executor {
         Ok((outputs, Timing { total: start.elapsed(), gpu }))
     }
 
-    /// Runs one step alone on given operands and returns what it writes, in the order of [`Step::writes`].
+    /// Runs one step alone on given operands and returns what it writes, in the order of [`crate::plan::Step::writes`].
     /// Outputs are filled with NaN first, so that what a kernel leaves unwritten is seen.
     ///
     /// # Errors
