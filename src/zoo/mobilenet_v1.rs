@@ -44,7 +44,7 @@ fn network(width: f64, stem_stride: usize, act: Activation) -> Network {
 pub fn models() -> Vec<Model> {
     let model = |name: &str, resolution, preprocess: Preprocess, published, network| Model {
         name: name.into(),
-        aliases: Vec::new(),
+        aliases: if name == "mobilenetv1_100" { vec!["mobilenet_v1".into()] } else { Vec::new() },
         family: "MobileNetV1",
         resolution,
         preprocess: preprocess.at(resolution, if resolution == 32 { 1.0 } else { 0.875 }),
