@@ -65,7 +65,7 @@ impl Gpu {
             let descriptor =
                 wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(source) };
             // SAFETY: every index a kernel forms is in range for the launch its family computes from the same
-            // shapes that size the buffers (tests/it/kernels.rs runs each row at odd sizes with the checks on),
+            // shapes that size the buffers (tests/it/kernels.rs compares each row with the reference at odd sizes),
             // and every loop's trip count is a shape.
             let module = unsafe {
                 self.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())

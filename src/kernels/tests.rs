@@ -422,8 +422,7 @@ fn a_network_needs_few_pipelines() {
                             n,
                             pixels: h * h,
                             c_in: 96,
-                            // Large maps have few channels.
-                            c_out: if scale < 8 { 144 } else { 240 },
+                            c_out: 240,
                             act,
                             gate,
                             residual,

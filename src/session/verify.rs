@@ -214,3 +214,39 @@ pub(super) fn compare(step: usize, label: &str, key: &str, got: &Tensor, want: &
     };
     Check { step, label: label.into(), key: key.into(), shape: want.shape.to_string(), max_abs, rel_l2, bound }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(got: &[f32], want: &[f32]) -> Check {
+        let tensor = |data: &[f32]| Tensor::new(Shape::new(1, 1, 1, data.len()), data.to_vec()).unwrap();
+        compare(0, "x", "kernel", &tensor(got), &tensor(want), bound(9))
+    }
+
+    #[test]
+    fn only_rounding_passes() {
+        assert!(check(&[1.0, 2.0], &[1.0, 2.0]).passes());
+        assert!(check(&[1.0, 2.000_000_2], &[1.0, 2.0]).passes());
+        assert!(!check(&[1.0, 2.001], &[1.0, 2.0]).passes());
+        assert!(!check(&[1.0, 1e-3], &[1.0, 0.0]).passes());
+    }
+
+    #[test]
+    fn what_a_kernel_left_unwritten_fails() {
+        for at in 0..3 {
+            let mut got = [1.0, 2.0, 3.0];
+            got[at] = f32::NAN;
+            let check = check(&got, &[1.0, 2.0, 3.0]);
+            assert!(!check.passes() && check.max_abs.is_nan(), "{check:?}");
+        }
+        assert!(!check(&[1.0], &[1.0, 2.0]).passes(), "another shape");
+    }
+
+    #[test]
+    fn tile_sums_take_every_position_once() {
+        let x = Tensor::new(Shape::new(1, 3, 3, 1), (1..=9).map(|v| v as f32).collect()).unwrap();
+        let sums = tile_sums(&x, [2, 2], Shape::new(1, 2, 2, 1), 1.0);
+        assert_eq!(sums.data, [1.0 + 2.0 + 4.0 + 5.0, 3.0 + 6.0, 7.0 + 8.0, 9.0]);
+    }
+}
