@@ -3,7 +3,7 @@
 use super::blocks::Kind;
 use super::facts::Preprocess;
 use super::network::{Head, Multipliers, Network, Row, Stem};
-use super::{Model, Published, Wiring};
+use super::{Model, Published, Wiring, percent};
 use crate::graph::Activation::Relu6;
 use crate::tensor::Padding;
 
@@ -55,11 +55,21 @@ fn network(by: &Multipliers) -> Network {
     }
 }
 
-/// Every registered MobileNetV2; torchvision's `mobilenet_v2` is `mobilenetv2_100`.
+/// Every registered MobileNetV2; torchvision's `mobilenet_v2` is `mobilenetv2_100`. [`named`] knows further widths.
 pub fn models() -> Vec<Model> {
-    let model = |(name, by, published): &Variant| Model {
+    VARIANTS.iter().map(|(name, by, published)| model(name, by, *published)).collect()
+}
+
+/// `mobilenetv2_<width>`, the width in percent.
+pub fn named(name: &str) -> Option<Model> {
+    let width = percent(name.strip_prefix("mobilenetv2_")?)?;
+    Some(model(name, &Multipliers::width(width), None))
+}
+
+fn model(name: &str, by: &Multipliers, published: Option<(f64, f64, f64)>) -> Model {
+    Model {
         name: name.to_string(),
-        aliases: if *name == "mobilenetv2_100" { vec!["mobilenet_v2".into()] } else { Vec::new() },
+        aliases: if name == "mobilenetv2_100" { vec!["mobilenet_v2".into()] } else { Vec::new() },
         family: "MobileNetV2",
         resolution: 224,
         preprocess: Preprocess::IMAGENET,
@@ -68,6 +78,5 @@ pub fn models() -> Vec<Model> {
         num_classes: 1000,
         torchvision_bn_eps: None,
         wiring: Wiring::Network(network(by)),
-    };
-    VARIANTS.iter().map(model).collect()
+    }
 }
