@@ -10,4 +10,5 @@ mod properties;
 mod rooms;
 mod shaders;
 mod support;
+mod units;
 mod vision;
