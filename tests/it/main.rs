@@ -7,6 +7,7 @@ mod kernels;
 mod plans;
 mod preprocess;
 mod properties;
+mod registry;
 mod rooms;
 mod shaders;
 mod support;
