@@ -4,40 +4,10 @@
 // z over slices of `pixels` positions (images, or the whole batch as one slice where no gate tells images apart).
 // PARTS > 1 shares the input channels of a tile among the workgroup's y lanes and adds their sums up in workgroup
 // memory, in a fixed order: for products with few outputs.
-// Groups of channels are products side by side: `group_tiles` tiles each, `cin4` input and `group4` output quads each.
-// INTERLEAVE = 1 stores the channels of the other tensor and the result by turns: a quad of each becomes two.
 // Weights: [bias: cout4 | k * cout4 + n4], each vector over the four output channels of n4, k counting within a group.
-
-struct Params {
-    pixels: u32,
-    cin4: u32,
-    cout4: u32,
-    tiles_n: u32,
-    act: u32,
-    gate: u32,
-    join: u32,
-    joined: u32,
-    x4: u32,
-    first4: u32,
-    group4: u32,
-    group_tiles: u32,
-    other4: u32,
-    y4: u32,
-    pad0: u32,
-    pad1: u32,
-    rolled: vec4<u32>,
-}
 
 override WG_X: u32 = 8u;
 override PARTS: u32 = 1u;
-override INTERLEAVE: u32 = 0u;
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Stored>;
-@group(0) @binding(2) var<storage, read> weights: array<Stored>;
-@group(0) @binding(3) var<storage, read_write> output: array<Stored>;
-@group(0) @binding(4) var<storage, read> gate: array<Stored>;
-@group(0) @binding(5) var<storage, read> residual: array<Stored>;
 
 // The sums of lanes y > 0, quad by quad.
 var<workgroup> shared_sums: array<vec4<f32>, (PARTS - 1u) * ROWS * COLS * WG_X + 1u>;
@@ -46,10 +16,8 @@ var<workgroup> shared_sums: array<vec4<f32>, (PARTS - 1u) * ROWS * COLS * WG_X +
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
     let count = trips(params.rolled);
     let tile_row = id.x / params.tiles_n;
-    let tile_n = id.x - tile_row * params.tiles_n;
-    let group = tile_n / params.group_tiles;
-    let n = group * params.group4 + (tile_n - group * params.group_tiles) * COLS;
-    let k0 = params.first4 + group * params.cin4;
+    let at = place(id.x - tile_row * params.tiles_n, COLS);
+    let n = at.n;
     let row = tile_row * ROWS;
     let first = id.z * params.pixels + row;
     // The last tile's positions are its last rows; a lane past the last tile has none.
@@ -62,11 +30,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_
     for (var k = local.y; k < params.cin4; k += PARTS) {
         var g = vec4<f32>(1.0);
         if (params.gate == 1u) {
-            g = unpack(gate[id.z * params.x4 + k0 + k]);
+            g = unpack(gate[id.z * params.x4 + at.k0 + k]);
         }
         var x: Rows;
         for (var i = 0u; i < used; i++) {
-            x = push_row(x, unpack(input[(first + i) * params.x4 + k0 + k]) * g);
+            x = push_row(x, unpack(input[(first + i) * params.x4 + at.k0 + k]) * g);
         }
         tile = accumulate_quad(tile, x, (k * 4u + 1u) * params.cout4, n, params.cout4, count);
     }
@@ -85,30 +53,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_
         }
         workgroupBarrier();
     }
-    let columns = min(count.cols, (group + 1u) * params.group4 - n);
+    let columns = min(count.cols, at.quads);
     for (var i = 0u; i < count.rows; i++) {
         var sums = tile.s0;
-        let position = first + i - unused;
         let quads = select(columns, 0u, i < unused || local.y > 0u);
         for (var j = 0u; j < quads; j++) {
             var sum = sums.a;
             for (var part = 1u; part < PARTS; part++) {
                 sum += shared_sums[(((part - 1u) * ROWS + i) * COLS + j) * WG_X + local.x];
             }
-            var other = vec4<f32>(0.0);
-            if (params.join > 0u) {
-                other = first_channels(unpack(residual[position * params.other4 + n + j]), n + j, params.joined);
-            }
-            if (INTERLEAVE == 1u) {
-                let y = activate(params.act, sum);
-                let at = position * params.y4 + 2u * (n + j);
-                output[at] = repack(vec4<f32>(other.x, y.x, other.y, y.y));
-                if (2u * (n + j) + 1u < params.y4) {
-                    output[at + 1u] = repack(vec4<f32>(other.z, y.z, other.w, y.w));
-                }
-            } else {
-                output[position * params.y4 + n + j] = repack(activate_joined(params.act, params.join, sum, other));
-            }
+            store(first + i - unused, n + j, sum);
             sums = push_col(sums, sum);
         }
         tile = pop_row(tile);

@@ -8,35 +8,7 @@
 const ROWS: u32 = 4u;
 const COLS: u32 = 4u;
 
-struct Params {
-    pixels: u32,
-    cin4: u32,
-    cout4: u32,
-    tiles_n: u32,
-    act: u32,
-    gate: u32,
-    join: u32,
-    joined: u32,
-    x4: u32,
-    first4: u32,
-    group4: u32,
-    group_tiles: u32,
-    other4: u32,
-    y4: u32,
-    pad0: u32,
-    pad1: u32,
-    rolled: vec4<u32>,
-}
-
 override WG_X: u32 = 8u;
-override INTERLEAVE: u32 = 0u;
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Stored>;
-@group(0) @binding(2) var<storage, read> weights: array<Stored>;
-@group(0) @binding(3) var<storage, read_write> output: array<Stored>;
-@group(0) @binding(4) var<storage, read> gate: array<Stored>;
-@group(0) @binding(5) var<storage, read> residual: array<Stored>;
 
 // One position's sums.
 struct Cols {
@@ -100,17 +72,15 @@ fn main(
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
     let tile_row = group.x / params.tiles_n;
-    let tile_n = group.x - tile_row * params.tiles_n;
-    let product = tile_n / params.group_tiles;
-    let n = product * params.group4 + (tile_n - product * params.group_tiles) * COLS;
-    let k0 = params.first4 + product * params.cin4;
+    let at_n = place(group.x - tile_row * params.tiles_n, COLS);
+    let n = at_n.n;
     let row = (tile_row * WG_X + local.x) * ROWS;
     let first = group.z * params.pixels;
     let last = params.pixels - 1u;
-    let x0 = (first + min(row, last)) * params.x4 + k0;
-    let x1 = (first + min(row + 1u, last)) * params.x4 + k0;
-    let x2 = (first + min(row + 2u, last)) * params.x4 + k0;
-    let x3 = (first + min(row + 3u, last)) * params.x4 + k0;
+    let x0 = (first + min(row, last)) * params.x4 + at_n.k0;
+    let x1 = (first + min(row + 1u, last)) * params.x4 + at_n.k0;
+    let x2 = (first + min(row + 2u, last)) * params.x4 + at_n.k0;
+    let x3 = (first + min(row + 3u, last)) * params.x4 + at_n.k0;
     // This lane's output quad, the last one for columns past it, and the first of its two input channels.
     let column = min(n + (lane & 3u), params.cout4 - 1u);
     var at = (((lane >> 2u) & 1u) + 1u) * params.cout4 + column;
@@ -127,7 +97,7 @@ fn main(
     for (var k = 0u; k < params.cin4; k++) {
         var g = vec4<f32>(1.0);
         if (params.gate == 1u) {
-            g = unpack(gate[group.z * params.x4 + k0 + k]);
+            g = unpack(gate[group.z * params.x4 + at_n.k0 + k]);
         }
         let w = gather(unpack(weights[at]), unpack(weights[at + 2u * params.cout4]));
         at += 4u * params.cout4;
@@ -138,24 +108,10 @@ fn main(
     }
     // Stored by one instruction in a short loop whose trip count no compiler knows, see common/tile.wgsl.
     let used = min(params.rolled.x, params.pixels - min(row, params.pixels));
-    let quads = min(params.rolled.y, (product + 1u) * params.group4 - n);
+    let quads = min(params.rolled.y, at_n.quads);
     for (var i = 0u; i < used; i++) {
-        let position = first + row + i;
         for (var j = 0u; j < quads; j++) {
-            var other = vec4<f32>(0.0);
-            if (params.join > 0u) {
-                other = first_channels(unpack(residual[position * params.other4 + n + j]), n + j, params.joined);
-            }
-            if (INTERLEAVE == 1u) {
-                let y = activate(params.act, s0.a);
-                let at = position * params.y4 + 2u * (n + j);
-                output[at] = repack(vec4<f32>(other.x, y.x, other.y, y.y));
-                if (2u * (n + j) + 1u < params.y4) {
-                    output[at + 1u] = repack(vec4<f32>(other.z, y.z, other.w, y.w));
-                }
-            } else {
-                output[position * params.y4 + n + j] = repack(activate_joined(params.act, params.join, s0.a, other));
-            }
+            store(first + row + i, n + j, s0.a);
             s0 = Cols(s0.b, s0.c, s0.d, s0.a);
         }
         s0 = s1;

@@ -121,6 +121,7 @@ pub struct Family {
 const PRELUDE: &str = include_str!("../../shaders/common/prelude_f32.wgsl");
 const ACTIVATION: &str = include_str!("../../shaders/common/activation.wgsl");
 const JOIN: &str = include_str!("../../shaders/common/join.wgsl");
+const POINTWISE: &str = include_str!("../../shaders/common/pointwise.wgsl");
 const TILE: &str = include_str!("../../shaders/common/tile.wgsl");
 
 /// Every family.
@@ -129,14 +130,14 @@ pub const FAMILIES: &[Family] = &[
         name: pointwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, TILE, include_str!("../../shaders/pointwise.wgsl")],
+        parts: &[PRELUDE, ACTIVATION, JOIN, TILE, POINTWISE, include_str!("../../shaders/pointwise.wgsl")],
         workgroup_bytes: pointwise::workgroup_bytes,
     },
     Family {
         name: pointwise::SUBGROUP_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: true,
-        parts: &[PRELUDE, ACTIVATION, JOIN, include_str!("../../shaders/pointwise_subgroup.wgsl")],
+        parts: &[PRELUDE, ACTIVATION, JOIN, POINTWISE, include_str!("../../shaders/pointwise_subgroup.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {

@@ -2,9 +2,8 @@
 //! the two networks with squeeze-and-excitation, which the paper's comparison marks with a dagger.
 
 use super::blocks::{Block, Ends, Kind, Skip, Squeeze, Width};
-use super::facts::Preprocess;
 use super::network::{Head, Network, Stem, round_channels, round_repeats, to_multiple};
-use super::{Model, Published, Wiring, percent};
+use super::{Checkpoints, Model, Published, Wiring, percent};
 use crate::graph::Activation::{Relu6, Sigmoid, Swish};
 use crate::tensor::Padding;
 
@@ -123,43 +122,41 @@ const PUBLISHED: [(&str, (f64, f64, f64)); 5] = [
     ("mobilenext_140", (6.1, 590.0, 76.1)),
 ];
 
+/// The authors', whose two trainings have a definition each.
+const FLAT: &[Checkpoints] = &[Checkpoints::of("yitu-opensource/MobileNeXt").named("MobileNeXt")];
+const DAGGER: &[Checkpoints] = &[Checkpoints::of("yitu-opensource/MobileNeXt").named("MobileNeXt dagger")];
+const NESTED: &[Checkpoints] = &[Checkpoints::of("romulus0914/MobileNeXt").named("MobileNeXt nested")];
+
 /// Every registered MobileNeXt; [`named`] knows further widths and shares.
 pub fn models() -> Vec<Model> {
     let widths = ["035", "050", "075", "100", "110", "140", "100_nested_id50", "100_nested_id100"];
     let classifiers = widths.iter().filter_map(|suffix| named(&format!("mobilenext_{suffix}")));
     let daggers = [
-        model("mobilenext_dagger_100", dagger(1.0, 1), Some((3.94, 330.0, 76.05))),
-        model("mobilenext_dagger_110", dagger(1.1, 2), Some((4.28, 420.0, 76.7))),
+        model("mobilenext_dagger_100", dagger(1.0, 1), DAGGER, Some((3.94, 330.0, 76.05))),
+        model("mobilenext_dagger_110", dagger(1.1, 2), DAGGER, Some((4.28, 420.0, 76.7))),
     ];
     classifiers.chain(daggers).collect()
 }
 
-/// `mobilenext_<width>`, `mobilenext_<width>_nested_id<share>`: width and the share of the channels that the shortcut
-/// takes in percent.
+/// `mobilenext_<width>` or `mobilenext_<width>_nested_id<share>`: the width and the share of the channels that the
+/// shortcut takes, in percent.
 pub fn named(name: &str) -> Option<Model> {
     let rest = name.strip_prefix("mobilenext_")?;
-    let network = match rest.split_once("_nested_id") {
-        None => network(percent(rest)?, 1.0, Form::Flat),
-        Some((width, share)) => {
-            let share: u8 = share.parse().ok().filter(|s| (1..=100).contains(s) && !share.starts_with(['0', '+']))?;
-            network(percent(width)?, f64::from(share) / 100.0, Form::Nested)
-        }
+    let Some((width, share)) = rest.split_once("_nested_id") else {
+        let published = PUBLISHED.iter().find(|p| p.0 == name).map(|p| p.1);
+        return Some(model(name, network(percent(rest)?, 1.0, Form::Flat), FLAT, published));
     };
-    let published = PUBLISHED.iter().find(|p| p.0 == name).map(|p| p.1);
-    Some(model(name, network, published))
+    let share: u8 = share.parse().ok().filter(|s| (1..=100).contains(s) && !share.starts_with(['0', '+']))?;
+    let network = network(percent(width)?, f64::from(share) / 100.0, Form::Nested);
+    Some(model(name, network, NESTED, None))
 }
 
-fn model(name: &str, network: Network, published: Option<(f64, f64, f64)>) -> Model {
-    Model {
-        name: name.into(),
-        aliases: Vec::new(),
-        family: "MobileNeXt",
-        resolution: 224,
-        preprocess: Preprocess::IMAGENET,
-        published: published.map(|(params, madds, top1)| Published { params, madds, top1 }),
-        cite: PAPER,
-        num_classes: 1000,
-        torchvision_bn_eps: None,
-        wiring: Wiring::Network(network),
-    }
+fn model(
+    name: &str,
+    network: Network,
+    checkpoints: &'static [Checkpoints],
+    published: Option<(f64, f64, f64)>,
+) -> Model {
+    let published = published.map(Published::from);
+    Model { published, checkpoints, ..Model::new(name, "MobileNeXt", PAPER, Wiring::Network(network)) }
 }
