@@ -125,7 +125,8 @@ const PUBLISHED: [(&str, (f64, f64, f64)); 5] = [
 /// The authors', whose two trainings have a definition each.
 const FLAT: &[Checkpoints] = &[Checkpoints::of("yitu-opensource/MobileNeXt").named("MobileNeXt")];
 const DAGGER: &[Checkpoints] = &[Checkpoints::of("yitu-opensource/MobileNeXt").named("MobileNeXt dagger")];
-const NESTED: &[Checkpoints] = &[Checkpoints::of("romulus0914/MobileNeXt").named("MobileNeXt nested")];
+const NESTED: &[Checkpoints] =
+    &[Checkpoints::of("definition with identity_tensor_multiplier").named("MobileNeXt nested")];
 
 /// Every registered MobileNeXt; [`named`] knows further widths and shares.
 pub fn models() -> Vec<Model> {
