@@ -81,7 +81,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let plan = if args.plan { Some(plan(&fused, args.class, [n, h, w])?) } else { None };
     if args.json {
         let mut json = json!({
-            "name": model.name, "family": model.family, "cite": model.cite,
+            "name": model.name, "family": model.family, "source": model.cite,
             "input": [n, h, w, graph.in_channels],
             "params": graph.trainable_params(),
             "madds": layers.iter().map(|l| l.madds).sum::<u64>(),

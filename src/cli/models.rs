@@ -2,7 +2,7 @@
 
 use super::common::{Align, Failure, Table, print_json};
 use crate::error::Error;
-use crate::zoo::{self, Model, Published};
+use crate::zoo::{self, Checkpoints, Model, Published};
 use std::io::Write;
 
 /// Lists the registered models: parameters and multiply-adds as counted here and as published.
@@ -12,6 +12,8 @@ Examples:
   mbconv models
   mbconv models --filter lite
   mbconv models --json | jq '.[] | select(.params < 6e6) | .name'
+  # Whose weights each takes, and their licences
+  mbconv models --json | jq '.[] | {name, checkpoints}'
 
 Millions in the table, exact numbers in JSON. Multiply-adds are for one image
 at the model's own resolution. Top-1 is ImageNet accuracy in percent as
@@ -32,13 +34,17 @@ struct Row {
     family: &'static str,
     /// Height and width.
     input: [usize; 2],
+    classes: usize,
     params: u64,
     madds: u64,
     /// In millions, as its authors round it.
     published_params: Option<f64>,
     published_madds: Option<f64>,
-    top1: Option<f64>,
-    cite: &'static str,
+    published_top1: Option<f64>,
+    /// The paper, or where else it was published.
+    source: &'static str,
+    /// Whose weights it takes, how they name their tensors, and the licence where they are published.
+    checkpoints: &'static [Checkpoints],
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
@@ -76,7 +82,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
             shown(row.published_params),
             format!("{:.1}", row.madds as f64 / 1e6),
             shown(row.published_madds),
-            shown(row.top1),
+            shown(row.published_top1),
         ]);
     }
     Ok(table.write(out)?)
@@ -87,14 +93,16 @@ fn row(model: Model) -> Result<Row, Error> {
     let published = |pick: fn(&Published) -> f64| model.published.as_ref().map(pick);
     Ok(Row {
         input: [model.resolution; 2],
+        classes: model.num_classes,
         params: counts.params,
         madds: counts.madds,
         published_params: published(|p| p.params),
         published_madds: published(|p| p.madds),
-        top1: published(|p| p.top1),
+        published_top1: published(|p| p.top1),
         name: model.name,
         aliases: model.aliases,
         family: model.family,
-        cite: model.cite,
+        source: model.cite,
+        checkpoints: model.checkpoints,
     })
 }

@@ -4,7 +4,7 @@ use super::blocks::Kind;
 use super::facts::{Interpolation, Preprocess};
 use super::network::{Head, Multipliers, Network, Row, SqueezeRule, Stem};
 pub use super::network::{round_channels, round_repeats};
-use super::{Model, Options, Published, Wiring};
+use super::{Checkpoints, Model, Options, Published, Wiring};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Graph};
 use crate::tensor::Padding;
@@ -301,18 +301,35 @@ fn model(&(suffix, scaling, crop_pct, published): &Variant, lite: bool, tf: bool
     let bilinear = tf && matches!(suffix, "lite3" | "lite4");
     let interpolation = if bilinear { Interpolation::Bilinear } else { Interpolation::Bicubic };
     let base = if lite && tf { Preprocess::HALF } else { Preprocess::IMAGENET };
+    let (family, cite) = if lite { ("EfficientNet-Lite", LITE_POST) } else { ("EfficientNet", PAPER) };
+    let name = format!("{}efficientnet_{suffix}", if tf { "tf_" } else { "" });
     Model {
-        name: format!("{}efficientnet_{suffix}", if tf { "tf_" } else { "" }),
         aliases: if tf { Vec::new() } else { vec![format!("efficientnet-{suffix}"), suffix.to_string()] },
-        family: if lite { "EfficientNet-Lite" } else { "EfficientNet" },
         resolution: scaling.resolution,
         preprocess: base.at(scaling.resolution, crop_pct).with(interpolation),
-        published: published.map(|(params, madds, top1)| Published { params, madds, top1 }),
-        cite: if lite { LITE_POST } else { PAPER },
-        num_classes: 1000,
+        published: published.map(Published::from),
+        checkpoints: checkpoints(suffix, tf),
         // torchvision builds its B5, B6 and B7 with the epsilon of the TensorFlow weights.
         torchvision_bn_eps: (matches!(suffix, "b5" | "b6" | "b7") && !tf).then_some(1e-3),
-        wiring: Wiring::EfficientNet(arch),
+        ..Model::new(name, family, cite, Wiring::EfficientNet(arch))
+    }
+}
+
+/// EfficientNet-PyTorch's weights are ported from TensorFlow, as are those of its sibling for the three smallest Lites.
+fn checkpoints(suffix: &str, tf: bool) -> &'static [Checkpoints] {
+    const TIMM: Checkpoints = Checkpoints::TIMM;
+    const LUKEMELAS: Checkpoints =
+        Checkpoints::of("lukemelas/EfficientNet-PyTorch").named("EfficientNet-PyTorch").published("Apache-2.0");
+    const LITE_NAMES: Checkpoints = Checkpoints::of("efficientnet_lite_pytorch").named("EfficientNet-PyTorch");
+    const LITE: Checkpoints = LITE_NAMES.published("Apache-2.0");
+    match (tf, suffix) {
+        (true, "lite0" | "lite1" | "lite2") => &[TIMM, LITE],
+        (true, "lite3" | "lite4") => &[TIMM, LITE_NAMES],
+        (true, _) => &[TIMM, LUKEMELAS],
+        (false, "lite0") => &[TIMM],
+        (false, "b0" | "b1" | "b2" | "b3" | "b4" | "b5") => &[TIMM, Checkpoints::TORCHVISION],
+        (false, "b6" | "b7") => &[Checkpoints::TIMM_NAMES, Checkpoints::TORCHVISION],
+        _ => &[Checkpoints::TIMM_NAMES],
     }
 }
 

@@ -3,7 +3,7 @@
 use super::blocks::Kind;
 use super::facts::Preprocess;
 use super::network::{Head, Multipliers, Network, Row, Stem};
-use super::{Model, Published, Wiring};
+use super::{Checkpoints, Model, Published, Wiring};
 use crate::graph::Activation::{self, Relu, Relu6};
 use crate::tensor::Padding;
 
@@ -42,24 +42,28 @@ fn network(width: f64, stem_stride: usize, act: Activation) -> Network {
 ///
 /// Any resolution runs; the paper's are 224, 192, 160 and 128.
 pub fn models() -> Vec<Model> {
-    let model = |name: &str, resolution, preprocess: Preprocess, published, network| Model {
-        name: name.into(),
-        aliases: if name == "mobilenetv1_100" { vec!["mobilenet_v1".into()] } else { Vec::new() },
-        family: "MobileNetV1",
-        resolution,
-        preprocess: preprocess.at(resolution, if resolution == 32 { 1.0 } else { 0.875 }),
-        published,
-        cite: PAPER,
-        num_classes: if resolution == 32 { 10 } else { 1000 },
-        torchvision_bn_eps: None,
-        wiring: Wiring::Network(network),
-    };
-    let imagenet = VARIANTS.iter().map(|(name, width, published)| {
-        model(name, 224, Preprocess::HALF, Some(*published), network(*width, 2, Relu6))
+    let model = |name: &str, network| Model::new(name, "MobileNetV1", PAPER, Wiring::Network(network));
+    let imagenet = VARIANTS.iter().map(|&(name, width, published)| {
+        let full = width == 1.0;
+        Model {
+            aliases: if full { vec!["mobilenet_v1".into()] } else { Vec::new() },
+            preprocess: Preprocess::HALF,
+            published: Some(published),
+            checkpoints: if full { &[Checkpoints::TIMM] } else { &[Checkpoints::TIMM_NAMES] },
+            ..model(name, network(width, 2, Relu6))
+        }
     });
-    let cifar = model("mobilenetv1_cifar", 32, CIFAR10, None, network(1.0, 1, Relu));
+    let cifar = Model {
+        resolution: 32,
+        preprocess: CIFAR10.at(32, 1.0),
+        checkpoints: &[Checkpoints::TIMM_NAMES, PYTORCH_CIFAR],
+        num_classes: 10,
+        ..model("mobilenetv1_cifar", network(1.0, 1, Relu))
+    };
     imagenet.chain([cifar]).collect()
 }
+
+const PYTORCH_CIFAR: Checkpoints = Checkpoints::of("kuangliu/pytorch-cifar").named("pytorch-cifar");
 
 /// CIFAR-10's mean and deviation per channel, as its training recipes use them.
 const CIFAR10: Preprocess = Preprocess {

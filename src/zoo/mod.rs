@@ -1,6 +1,7 @@
 //! The model zoo: one file per family with its tables and wiring, and the registry of names.
 
 mod blocks;
+mod checkpoints;
 pub mod efficientnet;
 mod efficientnet_v2;
 mod facts;
@@ -15,6 +16,7 @@ mod network;
 mod proxylessnas;
 
 pub use blocks::{Block, Kind, Squeeze, block};
+pub use checkpoints::Checkpoints;
 pub use facts::{CropMode, Interpolation, Preprocess};
 #[cfg(feature = "cli")]
 pub use file::from_file;
@@ -64,6 +66,13 @@ pub struct Published {
     pub top1: f64,
 }
 
+/// Parameters and multiply-adds in millions and top-1 in percent, as the families' tables have them.
+impl From<(f64, f64, f64)> for Published {
+    fn from((params, madds, top1): (f64, f64, f64)) -> Self {
+        Self { params, madds, top1 }
+    }
+}
+
 /// How a model becomes a graph.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wiring {
@@ -90,6 +99,8 @@ pub struct Model {
     pub published: Option<Published>,
     /// Where it was published.
     pub cite: &'static str,
+    /// Whose weights it takes: origin, naming scheme, licence.
+    pub checkpoints: &'static [Checkpoints],
     /// Classes of its published weights.
     pub num_classes: usize,
     /// Batch-norm epsilon of torchvision's version where that differs.
@@ -99,6 +110,23 @@ pub struct Model {
 }
 
 impl Model {
+    /// A model for ImageNet at 224x224 with timm's names and no published figures: what families start from.
+    pub fn new(name: impl Into<String>, family: &'static str, cite: &'static str, wiring: Wiring) -> Self {
+        Self {
+            name: name.into(),
+            aliases: Vec::new(),
+            family,
+            resolution: 224,
+            preprocess: Preprocess::IMAGENET,
+            published: None,
+            cite,
+            checkpoints: &[Checkpoints::TIMM_NAMES],
+            num_classes: 1000,
+            torchvision_bn_eps: None,
+            wiring,
+        }
+    }
+
     /// Images of three channels and the classes of the published weights.
     pub fn options(&self) -> Options {
         Options { num_classes: self.num_classes, ..Options::default() }
@@ -119,16 +147,9 @@ impl Model {
     pub fn custom(name: &str, arch: efficientnet::EfficientNet) -> Self {
         let resolution = arch.scaling.resolution;
         Self {
-            name: name.into(),
-            aliases: Vec::new(),
-            family: "custom",
             resolution,
             preprocess: Preprocess::IMAGENET.at(resolution, 0.875),
-            published: None,
-            cite: "",
-            num_classes: 1000,
-            torchvision_bn_eps: None,
-            wiring: Wiring::EfficientNet(arch),
+            ..Self::new(name, "custom", "", Wiring::EfficientNet(arch))
         }
     }
 }

@@ -71,10 +71,26 @@ fn models_lists_the_registry() {
     assert_eq!(models.len(), zoo::models().len());
     let b0 = models.iter().find(|m| m["name"] == "efficientnet_b0").unwrap();
     assert_eq!((b0["params"].as_u64(), b0["madds"].as_u64()), (Some(5_288_548), Some(385_814_752)));
-    assert_eq!((b0["published_params"].as_f64(), b0["top1"].as_f64()), (Some(5.3), Some(77.1)));
-    assert_eq!(b0["input"], serde_json::json!([224, 224]));
-    let text = mbconv(&["models", "--filter", "LITE4"]).quiet();
-    assert_eq!(text.lines().count(), 3, "{text}");
+    assert_eq!((b0["published_params"].as_f64(), b0["published_top1"].as_f64()), (Some(5.3), Some(77.1)));
+    assert_eq!((b0["input"].clone(), b0["classes"].as_u64()), (serde_json::json!([224, 224]), Some(1000)));
+    assert!(b0["source"].as_str().unwrap().contains("arXiv:1905.11946"), "{b0}");
+    let torchvision = serde_json::json!(
+        {"origin": "torchvision", "naming": "torchvision", "published": true, "licence": "BSD-3-Clause"});
+    assert!(b0["checkpoints"].as_array().unwrap().contains(&torchvision), "{b0}");
+}
+
+#[test]
+fn models_are_found_by_name_alias_and_family() {
+    let found = |filter: &str| {
+        let json = mbconv(&["models", "--json", "--filter", filter]).json();
+        let names = json.as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap().to_string());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(found("NET_LITE4"), ["efficientnet_lite4", "tf_efficientnet_lite4"]);
+    assert_eq!(found("semnasnet_100"), ["mnasnet_a1"]);
+    assert_eq!(found("proxylessNAS"), ["proxylessnas_mobile"]);
+    assert!(found("no such model").is_empty());
+    assert_eq!(mbconv(&["models", "--filter", "LITE4"]).quiet().lines().count(), 3);
 }
 
 #[test]
