@@ -17,6 +17,7 @@ pub mod elementwise;
 pub mod global_pool;
 pub mod head_pool;
 pub mod pointwise;
+pub mod resize_normalize;
 pub mod squeeze_excite;
 
 /// What a binding carries. The discriminant is its `@binding` number in every shader.
@@ -165,6 +166,13 @@ pub const FAMILIES: &[Family] = &[
         subgroups: false,
         parts: &[PRELUDE, include_str!("../../shaders/global_pool.wgsl")],
         workgroup_bytes: global_pool::workgroup_bytes,
+    },
+    Family {
+        name: resize_normalize::NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
+        subgroups: false,
+        parts: &[include_str!("../../shaders/resize_normalize.wgsl")],
+        workgroup_bytes: |_| 0,
     },
     Family {
         name: elementwise::NAME,
