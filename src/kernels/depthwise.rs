@@ -6,6 +6,8 @@ use crate::graph::Activation;
 
 /// Name of the family.
 pub const NAME: &str = "depthwise";
+/// Name of the family with neighbouring channels in neighbouring lanes.
+pub const LANES_NAME: &str = "depthwise_lanes";
 
 /// Largest window edge.
 pub const MAX_KERNEL: usize = 7;
@@ -106,17 +108,21 @@ pub struct Variant {
     pub wg_y: u32,
     /// Keeps the loops over the tile rolled: a far smaller program.
     pub roll: bool,
+    /// Neighbouring lanes take neighbouring channels: `shaders/depthwise_lanes.wgsl`, whose tiles are 4 wide.
+    pub lanes: bool,
 }
 
-const SOFTWARE: Variant = Variant { cols: 4, max_rows: 14, wg_x: 8, wg_y: 1, roll: true };
-const GPU: Variant = Variant { cols: 4, max_rows: 7, wg_x: 8, wg_y: 8, roll: false };
+const SOFTWARE: Variant = Variant { cols: 4, max_rows: 14, wg_x: 8, wg_y: 1, roll: true, lanes: false };
+const GPU: Variant = Variant { cols: 4, max_rows: 7, wg_x: 8, wg_y: 8, roll: false, lanes: false };
+const LANES: Variant = Variant { cols: 4, max_rows: 14, wg_x: 4, wg_y: 1, roll: false, lanes: true };
 
 /// Every row; all compute the same but for the tiles of the squeeze.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, LANES, GPU];
 
 /// The default row.
 pub fn choose(_: &Args, class: AdapterClass) -> Variant {
     match class {
+        AdapterClass::SwiftShader => LANES,
         AdapterClass::Software | AdapterClass::SoftwareSubgroup => SOFTWARE,
         AdapterClass::Gpu => GPU,
     }
@@ -150,18 +156,12 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
         tiles_x: args.out_w.div_ceil(variant.cols as usize),
     };
     let (kernel, stride) = (args.kernel as u32, args.stride as u32);
-    let key = KernelKey::new(
-        NAME,
-        &[
-            ("COLS", variant.cols),
-            ("K", kernel),
-            ("RESIDUAL", args.residual.into()),
-            ("ROLL", variant.roll.into()),
-            ("STRIDE", stride),
-            ("WG_X", variant.wg_x),
-            ("WG_Y", variant.wg_y),
-        ],
-    );
+    let common = [("K", kernel), ("RESIDUAL", args.residual.into()), ("STRIDE", stride), ("WG_X", variant.wg_x)];
+    let of_tile = [("COLS", variant.cols), ("ROLL", variant.roll.into()), ("WG_Y", variant.wg_y)];
+    let key = match variant.lanes {
+        true => KernelKey::new(LANES_NAME, &common),
+        false => KernelKey::new(NAME, &[&common[..], &of_tile[..]].concat()),
+    };
     let params = Params {
         height: args.h as u32,
         width: args.w as u32,
@@ -177,7 +177,9 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
         squeeze: args.squeeze.into(),
         rolled: [kernel, (variant.cols - 1) * stride + kernel, variant.cols, stride],
     };
-    let groups = [c4.div_ceil(variant.wg_x as usize), tiles.tiles_x.div_ceil(variant.wg_y as usize), args.n * tiles_y];
+    let lanes = if variant.lanes { c4 * 4 } else { c4 };
+    let groups =
+        [lanes.div_ceil(variant.wg_x as usize), tiles.tiles_x.div_ceil(variant.wg_y as usize), args.n * tiles_y];
     let launch = Launch { key, grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() };
     Ok((launch, tiles))
 }

@@ -90,6 +90,9 @@ pub enum AdapterClass {
     Gpu,
     /// A CPU that poses as one (lavapipe, SwiftShader, WARP): no workgroup barriers, few large tiles.
     Software,
+    /// SwiftShader, which Chromium brings: a load is one instruction where four lanes read neighbouring or equal
+    /// addresses.
+    SwiftShader,
     /// Such a CPU whose device has [`SUBGROUP_LANES`] lanes or more in every subgroup.
     SoftwareSubgroup,
 }
@@ -130,6 +133,20 @@ pub const FAMILIES: &[Family] = &[
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: true,
         parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/pointwise_subgroup.wgsl")],
+        workgroup_bytes: |_| 0,
+    },
+    Family {
+        name: pointwise::LANES_NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
+        subgroups: false,
+        parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/pointwise_lanes.wgsl")],
+        workgroup_bytes: |_| 0,
+    },
+    Family {
+        name: depthwise::LANES_NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::Squeeze],
+        subgroups: false,
+        parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/depthwise_lanes.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {

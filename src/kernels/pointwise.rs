@@ -9,6 +9,8 @@ use crate::graph::Activation;
 pub const NAME: &str = "pointwise";
 /// Name of the family with subgroup broadcasts.
 pub const SUBGROUP_NAME: &str = "pointwise_subgroup";
+/// Name of the family with neighbouring channels in neighbouring lanes.
+pub const LANES_NAME: &str = "pointwise_lanes";
 
 /// `y = act(sum_k (x * gate) * w + bias) + residual` at each of `n * pixels` positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,21 +73,27 @@ pub struct Variant {
     /// Lanes lie along positions and share weights by broadcasts: the tile of `shaders/pointwise_subgroup.wgsl`, which
     /// fixes `rows`, `cols` and `parts`; `wg_x` is a multiple of [`super::SUBGROUP_LANES`].
     pub subgroup: bool,
+    /// Neighbouring lanes take neighbouring channels: the tile of `shaders/pointwise_lanes.wgsl`, which fixes `rows`,
+    /// `cols` (quads of single channels here) and `parts`.
+    pub lanes: bool,
 }
 
 /// A software adapter's tile, for single vectors too.
-const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: false };
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: false, lanes: false };
 /// A software adapter's tile where subgroups may be used.
-const SOFTWARE_SUBGROUP: Variant = Variant { rows: 4, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: true };
+const SOFTWARE_SUBGROUP: Variant =
+    Variant { rows: 4, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: true, lanes: false };
+/// SwiftShader's tile.
+const LANES: Variant = Variant { rows: 8, cols: 4, wg_x: 4, parts: 1, roll: false, subgroup: false, lanes: true };
 /// A GPU's tile.
-const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, parts: 1, roll: false, subgroup: false };
+const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, parts: 1, roll: false, subgroup: false, lanes: false };
 /// A GPU's tile where there are few outputs.
-const GPU_SPLIT: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false };
+const GPU_SPLIT: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false, lanes: false };
 /// A GPU's product with one vector.
-const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false };
+const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false, lanes: false };
 
 /// Every row; all compute the same up to the order of sums.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, GPU, GPU_SPLIT, GPU_VECTOR];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, LANES, GPU, GPU_SPLIT, GPU_VECTOR];
 
 /// From this many channels on (of the wider side), a mobile network's maps have few positions for a large GPU.
 const WIDE: usize = 240;
@@ -97,6 +105,7 @@ pub fn choose(args: &Args, class: AdapterClass) -> Variant {
     let split = args.c_in.max(args.c_out) >= WIDE && args.c_in >= MIN_SHARED;
     match class {
         AdapterClass::SoftwareSubgroup if !args.vector => SOFTWARE_SUBGROUP,
+        AdapterClass::SwiftShader => LANES,
         AdapterClass::Software | AdapterClass::SoftwareSubgroup => SOFTWARE,
         AdapterClass::Gpu if args.vector => GPU_VECTOR,
         AdapterClass::Gpu if split => GPU_SPLIT,
@@ -121,15 +130,20 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let (cin4, cout4) = (args.c_in.div_ceil(4), args.c_out.div_ceil(4));
     let total = args.n * args.pixels;
     indexable(NAME, total as u64 * cin4.max(cout4) as u64)?;
-    let (tiles_n, wg) = (cout4.div_ceil(variant.cols as usize), variant.wg_x as usize);
+    // Of single channels, a workgroup has four a lane.
+    let tile = if variant.lanes { variant.wg_x } else { variant.cols };
+    let (tiles_n, wg) = (cout4.div_ceil(tile as usize), variant.wg_x as usize);
     let groups = |pixels: usize| match variant.subgroup {
         true => pixels.div_ceil(variant.rows as usize * wg) * tiles_n,
+        false if variant.lanes => pixels.div_ceil(variant.rows as usize),
         false => (pixels.div_ceil(variant.rows as usize) * tiles_n).div_ceil(wg),
     };
+    let across = if variant.lanes { tiles_n } else { 1 };
     let flat = !args.gate && groups(total) as u64 <= super::MAX_GROUPS;
     let (pixels, slices) = if flat { (total, 1) } else { (args.pixels, args.n) };
     let key = match variant.subgroup {
         true => KernelKey::new(SUBGROUP_NAME, &[("WG_X", variant.wg_x)]),
+        false if variant.lanes => KernelKey::new(LANES_NAME, &[("WG_X", variant.wg_x)]),
         false => KernelKey::new(
             NAME,
             &[
@@ -152,7 +166,11 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         pad: 0,
         rolled: [variant.rows, variant.cols, 4, 0],
     };
-    Ok(Launch { key, grid: grid(NAME, [groups(pixels), 1, slices])?, params: bytemuck::bytes_of(&params).to_vec() })
+    Ok(Launch {
+        key,
+        grid: grid(NAME, [groups(pixels), across, slices])?,
+        params: bytemuck::bytes_of(&params).to_vec(),
+    })
 }
 
 /// Length of the packed bias and weights, in f32.

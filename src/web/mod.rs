@@ -10,7 +10,8 @@ mod report;
 use crate::gpu::{Gpu, Resizer, Select};
 use crate::session::{Bundle, GpuSession};
 use crate::tensor::{Shape, Tensor};
-use crate::weights::{Checkpoint, Synthetic};
+use crate::vision;
+use crate::weights::Checkpoint;
 use crate::zoo;
 use error::js;
 use std::cell::RefCell;
@@ -56,20 +57,17 @@ impl Engine {
         self.put(bundle.map_err(js)?).await
     }
 
-    /// Puts a model with weights made by a rule on the device: for measuring and for trying things.
-    ///
-    /// # Errors
-    /// [`crate::Error::Unknown`] and those of [`GpuSession::new`].
-    pub async fn synthetic(&self, arch: String) -> Result<Model, JsValue> {
-        let model = zoo::find(&arch).map_err(js)?;
-        let bundle = Bundle::synthetic(model.clone(), &model.options(), &Synthetic::default());
-        self.put(bundle.map_err(js)?).await
-    }
-
     async fn put(&self, bundle: Bundle) -> Result<Model, JsValue> {
         let session = GpuSession::new(Arc::clone(&self.0), bundle).await.map_err(js)?;
         Ok(Model { session, resizer: RefCell::default() })
     }
+}
+
+/// The `k` most probable classes of one picture's logits: `[class, probability, class, ...]`.
+#[wasm_bindgen]
+pub fn top(logits: Vec<f32>, k: usize) -> Vec<f32> {
+    let probabilities = vision::softmax(&logits);
+    vision::top_k(&logits, k).into_iter().flat_map(|(class, _)| [class as f32, probabilities[class]]).collect()
 }
 
 /// The registered models: name, family, resolution and published figures, JSON.

@@ -4,7 +4,8 @@ use super::error::js;
 use super::{Engine, Model, tensor};
 use crate::session::{Golden, verify};
 use crate::tensor::Tensor;
-use crate::weights::{Checkpoint, serialize};
+use crate::weights::{Checkpoint, Synthetic, serialize};
+use crate::zoo;
 use js_sys::{Array, Float32Array, Function, Uint8Array};
 use serde_json::json;
 use wasm_bindgen::prelude::*;
@@ -46,14 +47,7 @@ impl Model {
 #[wasm_bindgen]
 pub fn golden(file: Vec<u8>) -> Result<Array, JsValue> {
     let golden = Checkpoint::from_bytes("reference file", file).and_then(|file| Golden::new(&file)).map_err(js)?;
-    let state = golden.bundle.weights.checkpoint();
-    let tensors: crate::Result<Vec<_>> = (state.names())
-        .map(|name| {
-            let shape = state.shape(name).unwrap_or_default().to_vec();
-            Ok((name.to_string(), shape, state.read_f32(name)?.into_owned()))
-        })
-        .collect();
-    let bytes = tensors.and_then(|tensors| serialize("weights", &tensors, &[])).map_err(js)?;
+    let bytes = file_of(golden.bundle.weights.checkpoint()).map_err(js)?;
     let shape = golden.input.shape;
     Ok([
         JsValue::from(golden.bundle.model.name.as_str()),
@@ -64,4 +58,23 @@ pub fn golden(file: Vec<u8>) -> Result<Array, JsValue> {
     ]
     .into_iter()
     .collect())
+}
+
+/// A model's weights made by a rule, as a safetensors file: for measuring and for trying things.
+///
+/// # Errors
+/// [`crate::Error::Unknown`].
+#[wasm_bindgen]
+pub fn synthetic(arch: &str) -> Result<Vec<u8>, JsValue> {
+    let graph = zoo::find(arch).and_then(|model| model.build(&model.options()));
+    let weights = graph.and_then(|graph| Synthetic::default().state_of(&graph));
+    weights.and_then(|state| file_of(&state)).map_err(js)
+}
+
+fn file_of(checkpoint: &Checkpoint) -> crate::Result<Vec<u8>> {
+    let tensor = |name: &str| {
+        let shape = checkpoint.shape(name).unwrap_or_default().to_vec();
+        Ok((name.to_string(), shape, checkpoint.read_f32(name)?.into_owned()))
+    };
+    serialize("weights", &checkpoint.names().map(tensor).collect::<crate::Result<Vec<_>>>()?, &[])
 }
