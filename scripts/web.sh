@@ -68,7 +68,7 @@ chromium() {
 case "${1:-}" in
 build) build ;;
 serve) build && exec node web/serve.mjs ;;
-test) build && chromium && shift && exec node web/tests/run.mjs "$@" ;;
+test) build && chromium && shift && exec node --test --test-concurrency=1 --test-reporter=spec ${1:+--test-name-pattern="$1"} web/tests/*.test.mjs ;;
 bench) build && chromium && shift && exec node benches/web/run.mjs "$@" ;;
 *) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//' && exit 2 ;;
 esac

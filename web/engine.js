@@ -3,12 +3,12 @@
 import init, * as wasm from './build/mbconv.js';
 import { failure } from './errors.js';
 import { handOver, isLost } from './device.js';
-import { countCalls } from './calls.js';
 
 let ready;
 
 /** Fetches and compiles the module once. */
 function start() {
+  // What is resolved is the module's exports, its memory among them.
   ready ??= init({ module_or_path: new URL('./mbconv.wasm', import.meta.url) }).catch((error) => {
     ready = undefined;
     throw failure('DownloadError', `mbconv.wasm: could not be loaded (${error.message})`, error);
@@ -43,16 +43,16 @@ export async function openEngine(device) {
   }
   const known = engines.get(device);
   if (known && !known.ended) return known.hold();
-  await start();
+  const { memory } = await start();
   const adapter = { info: device.adapterInfo ?? {}, features: device.features, limits: device.limits };
-  const engine = new Engine(device, adapter, await handOver(device, adapter, () => wasm.Engine.open()), false);
+  const engine = new Engine(device, adapter, await handOver(device, adapter, () => wasm.Engine.open()), memory, false);
   engines.set(device, engine);
   return engine.hold();
 }
 
 async function create() {
-  const [device] = await Promise.all([openDevice(), start()]);
-  return new Engine(device.device, device.adapter, await handOver(device.device, device.adapter, () => wasm.Engine.open()), true);
+  const [{ device, adapter }, { memory }] = await Promise.all([openDevice(), start()]);
+  return new Engine(device, adapter, await handOver(device, adapter, () => wasm.Engine.open()), memory, true);
 }
 
 async function openDevice() {
@@ -83,10 +83,11 @@ class Engine {
   #holders = 0;
   ended = false;
 
-  constructor(device, adapter, inner, ours) {
+  constructor(device, adapter, inner, memory, ours) {
     this.device = device;
     this.adapter = adapter;
     this.wasm = inner;
+    this.memory = memory;
     this.ours = ours;
     device.lost.then(() => (this.ended = true));
   }
@@ -108,10 +109,12 @@ class Engine {
   facts() {
     const { facts, class: kernels, pipelines } = JSON.parse(this.wasm.facts());
     const { vendor = '', architecture = '', description = '' } = this.adapter.info;
-    return { vendor, architecture, description, kernels, pipelines, timestamps: facts.timestamps, f16: facts.f16, limits: facts.caps };
+    const { timestamps, f16, caps: limits } = facts;
+    const wasmBytes = this.memory.buffer.byteLength;
+    return { vendor, architecture, description, kernels, pipelines, timestamps, f16, limits, wasmBytes };
   }
 
-  /** Work on the device; what fails because the device went says so. */
+  /** Work on the device; what fails because it went says so. */
   async guard(work) {
     try {
       return await work();
@@ -120,13 +123,5 @@ class Engine {
       if (!why || error.name === 'DeviceLostError') throw error;
       throw failure('DeviceLostError', `the GPU device was lost (${why}): load the model again`, error);
     }
-  }
-
-  guardSync(work) {
-    return work();
-  }
-
-  countCalls() {
-    return countCalls();
   }
 }

@@ -169,6 +169,8 @@ export interface Adapter {
   /** Pipelines compiled so far. */
   pipelines: number;
   timestamps: boolean;
+  /** Memory of the wasm module, weights included. */
+  wasmBytes: number;
   f16: boolean;
   limits: { max_buffer: number; max_binding: number; max_workgroups: number; max_invocations: number; max_workgroup_bytes: number };
 }

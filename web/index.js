@@ -1,5 +1,6 @@
 // The package: models in a browser tab. Documentation is in index.d.ts.
 
+import { countCalls } from './calls.js';
 import { openEngine, withEngine } from './engine.js';
 import { failure } from './errors.js';
 import { pictureOf, sizeOf } from './images.js';
@@ -150,13 +151,13 @@ export class Model {
   describe(batch = 1) {
     this.#check();
     if (batch === 1) return structuredClone(this.#facts);
-    return this.#engine.guardSync(() => JSON.parse(this.#inner.describe(batch)));
+    return JSON.parse(this.#inner.describe(batch));
   }
 
   async profile(input) {
     const picture = await pictureOf(input);
     const size = sizeOf(picture);
-    const calls = this.#engine.countCalls();
+    const calls = countCalls();
     try {
       return await this.#do(async (inner) => {
         await inner.run_images([picture], size);

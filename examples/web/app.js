@@ -67,8 +67,7 @@ function busy(on, text) {
 
 /** Builds everything again when the device goes, without a reload. */
 async function watch(model) {
-  const { reason } = await model.lost;
-  if (reason === 'destroyed' && state.model !== model) return;
+  await model.lost;
   if (state.model !== model) return;
   state.model = undefined;
   notice('The GPU was lost (a driver update, or it was too busy).', 'Loading the model again…');
