@@ -14,9 +14,12 @@ use crate::vision;
 use crate::weights::Checkpoint;
 use crate::zoo;
 use error::js;
+use js_sys::Promise;
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
 
 /// A device; models on it share compiled pipelines.
 #[wasm_bindgen]
@@ -24,12 +27,19 @@ pub struct Engine(Arc<Gpu>);
 
 #[wasm_bindgen]
 impl Engine {
-    /// Opens what `navigator.gpu` offers at the moment of the call.
-    ///
-    /// # Errors
+    /// Opens what `navigator.gpu` offers at the moment of the call: a promise of an [`Engine`], rejected with
     /// [`crate::Error::NoAdapter`].
-    pub async fn open() -> Result<Engine, JsValue> {
-        Gpu::open(&Select::Auto).await.map(Self).map_err(js)
+    pub fn open() -> Promise {
+        let mut opening = Box::pin(Gpu::open(&Select::Auto));
+        // An `async fn` would first look at `navigator.gpu` in a later task.
+        let asked = opening.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        future_to_promise(async move {
+            let gpu = match asked {
+                Poll::Ready(gpu) => gpu,
+                Poll::Pending => opening.await,
+            };
+            gpu.map(|gpu| Self(gpu).into()).map_err(js)
+        })
     }
 
     /// [`crate::gpu::AdapterFacts`] and the class of kernels chosen, JSON.
