@@ -36,7 +36,9 @@ const FLOORS: &[(&str, usize, f64, f64, f64)] = &[
 #[test]
 fn counters_keep_the_budgets() {
     for &(name, dispatches, bytes, live, placed) in FLOORS {
-        for class in [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SoftwareSubgroup] {
+        for class in
+            [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SwiftShader, AdapterClass::SoftwareSubgroup]
+        {
             let c = plan(&fused(name), square(name, 1), class).counters;
             let ratios = (c.bytes_moved as f64 / bytes, c.intermediate_bytes as f64 / live);
             println!("{name} {class:?}: {c:?}, bytes {:.3}x the floor, intermediates {:.3}x", ratios.0, ratios.1);
@@ -97,7 +99,9 @@ fn intermediates_stay_near_the_live_set() {
 fn no_model_needs_more_than_sixteen_pipelines_at_any_size() {
     for model in zoo::models() {
         let graph = fused(&model.name);
-        for class in [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SoftwareSubgroup] {
+        for class in
+            [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SwiftShader, AdapterClass::SoftwareSubgroup]
+        {
             let keys = |shape| {
                 plan(&graph, shape, class).steps.iter().map(|s| s.launch.key.clone()).collect::<BTreeSet<KernelKey>>()
             };
