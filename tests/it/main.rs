@@ -1,6 +1,7 @@
 //! Integration tests: the crate from outside, on the files of `assets/`, `tests/goldens/` and `tests/fixtures/`.
 
 mod cli;
+mod documentation;
 mod goldens;
 mod gpu;
 mod kernels;
