@@ -202,12 +202,12 @@ impl Block {
         })?;
         let hidden = self.hidden.of(input, 0, out);
         fault("hidden", matches!(self.hidden, Width::OfHidden(_)), || "cannot be a share of itself".into())?;
-        fault("hidden", !self.hidden.is_sound() || !(1..=MOST).contains(&hidden), || {
-            format!("{hidden} channels inside: must be 1 to {MOST}")
-        })?;
+        fault("hidden", !self.hidden.is_sound(), || "a share of channels must be positive".into())?;
+        fault("hidden", !(1..=MOST).contains(&hidden), || format!("{hidden} channels inside: must be 1 to {MOST}"))?;
         if let Some(se) = self.se {
             let squeezed = se.hidden.of(input, hidden, out);
-            fault("se", !se.hidden.is_sound() || !(1..=MOST).contains(&squeezed), || {
+            fault("se", !se.hidden.is_sound(), || "a share of channels must be positive".into())?;
+            fault("se", !(1..=MOST).contains(&squeezed), || {
                 format!("{squeezed} channels between its products: must be 1 to {MOST}")
             })?;
         }

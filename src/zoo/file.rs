@@ -67,8 +67,11 @@ impl File<'_> {
         struct Kinds {
             kind: Option<IgnoredAny>,
         }
-        let form: Option<Form> =
-            if self.json { serde_json::from_str(self.text).ok() } else { toml::from_str(self.text).ok() };
+        let form = if self.json {
+            Form::deserialize(&mut serde_json::Deserializer::from_str(self.text)).ok()
+        } else {
+            toml::from_str(self.text).ok()
+        };
         form.is_some_and(|form| form.stem.is_some() || form.stages.iter().any(|stage| stage.kind.is_some()))
     }
 
@@ -190,7 +193,7 @@ enum KindForm {
 }
 
 #[derive(Clone, Copy, Deserialize)]
-#[serde(untagged, expecting = "a share such as 0.25, or a table { ratio, base, act, gate }")]
+#[serde(untagged, expecting = "must be a share such as 0.25, or a table { ratio, base, act, gate }")]
 enum SqueezeForm {
     Ratio(f64),
     Table(SqueezeTable),
@@ -218,7 +221,7 @@ enum Base {
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
-#[serde(untagged, expecting = "true (where possible), false or \"always\"")]
+#[serde(untagged, expecting = "must be true (where possible), false or \"always\"")]
 enum SkipForm {
     #[default]
     Unsaid,

@@ -4,6 +4,7 @@ mod cli;
 mod goldens;
 mod gpu;
 mod kernels;
+mod own_networks;
 mod plans;
 mod preprocess;
 mod properties;
