@@ -27,7 +27,7 @@
 //!
 //! ```text
 //!  once per model      zoo ──► graph ──► passes ──► plan ──► gpu::Executor      buffers, bind groups,
-//!  and device         tables   nodes    rewrites  dispatches, slots             pipelines, first recording
+//!  and device         tables   nodes    rewrites  dispatches, arenas            pipelines, first recording
 //!                                ▲                              ▲
 //!                             weights: names, checks      kernels: WGSL and its launches
 //!
@@ -57,6 +57,7 @@
 //! | [`vision`] | `zoo` | softmax, top-k, labels |
 //! | [`session`] | all above | the facade: a model with its weights, on a device; verification |
 //! | `cli` | all above | the `mbconv` program; thin |
+//! | `web` | all above | what JavaScript calls in a browser (wasm32 only); thin |
 //!
 //! # Features
 //!
@@ -84,6 +85,8 @@ pub mod preprocess;
 pub mod session;
 pub mod tensor;
 pub mod vision;
+#[cfg(all(feature = "web", target_arch = "wasm32"))]
+pub mod web;
 pub mod weights;
 pub mod zoo;
 

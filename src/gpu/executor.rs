@@ -4,8 +4,8 @@
 use super::{Gpu, WeightBuffers, checked, mapping};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::kernels::Role;
-use crate::plan::{Plan, ValueId};
+use crate::kernels::{Launch, Role};
+use crate::plan::{Plan, Value, ValueId};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +26,8 @@ pub struct Timing {
 
 /// A plan with its buffers on a device. One inference at a time: several executors share weights and pipelines.
 pub struct Executor {
-    gpu: Arc<Gpu>,
-    plan: Plan,
+    pub(super) gpu: Arc<Gpu>,
+    pub(super) plan: Plan,
     buffers: Vec<wgpu::Buffer>,
     dispatches: Vec<(wgpu::ComputePipeline, wgpu::BindGroup)>,
     readback: wgpu::Buffer,
@@ -171,7 +171,20 @@ impl Executor {
             self.write_input(input)?;
         }
         let index = self.submit()?;
-        let bytes = self.map(&self.readback, Some(index)).await?;
+        let (outputs, gpu) = self.read(Some(index)).await?;
+        Ok((outputs, Timing { total: start.elapsed(), gpu }))
+    }
+
+    /// What the inference that was submitted last wrote, in the order of [`Plan::outputs`], with its time on the GPU.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::Gpu`].
+    pub async fn read_outputs(&self) -> Result<(Vec<Tensor>, Option<Duration>)> {
+        self.read(None).await
+    }
+
+    async fn read(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(Vec<Tensor>, Option<Duration>)> {
+        let bytes = self.map(&self.readback, submission).await?;
         let outputs = self.plan.outputs.iter().zip(&self.offsets).map(|((_, value), &offset)| {
             let shape = self.plan.values[*value].shape;
             let part = &bytes[offset as usize..(offset + shape.padded_bytes()) as usize];
@@ -179,7 +192,7 @@ impl Executor {
         });
         let outputs = outputs.collect::<Result<Vec<_>>>()?;
         let gpu = self.timer.as_ref().map(|t| self.elapsed(&bytes[t.offset as usize..]));
-        Ok((outputs, Timing { total: start.elapsed(), gpu }))
+        Ok((outputs, gpu))
     }
 
     /// Runs one step alone on given operands and returns what it writes, in the order of [`crate::plan::Step::writes`].
@@ -194,7 +207,7 @@ impl Executor {
         }
         for &(_, value) in &plan_step.writes {
             let nan = vec![f32::NAN; (self.plan.values[value].shape.padded_bytes() / 4) as usize];
-            self.gpu.queue().write_buffer(self.buffer(value), 0, bytemuck::cast_slice(&nan));
+            self.write_raw(value, &nan);
         }
         let mut encoder =
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
@@ -202,13 +215,13 @@ impl Executor {
         self.gpu.queue().submit([encoder.finish()]);
         let mut written = Vec::new();
         for &(_, value) in &plan_step.writes {
-            written.push(self.read(value).await?);
+            written.push(self.read_value(value).await?);
         }
         Ok(written)
     }
 
     /// Copies a value's current content to the host.
-    async fn read(&self, value: ValueId) -> Result<Tensor> {
+    async fn read_value(&self, value: ValueId) -> Result<Tensor> {
         let shape = self.plan.values[value].shape;
         let staging = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("read"),
@@ -218,33 +231,33 @@ impl Executor {
         });
         let mut encoder =
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read") });
-        encoder.copy_buffer_to_buffer(self.buffer(value), 0, &staging, 0, shape.padded_bytes());
+        self.copy(&mut encoder, value, &staging, 0);
         let index = self.gpu.queue().submit([encoder.finish()]);
         let bytes = self.map(&staging, Some(index)).await?;
         Tensor::from_padded(shape, bytemuck::cast_slice(&bytes))
     }
 
     fn write(&self, value: ValueId, tensor: &Tensor) {
-        self.gpu.queue().write_buffer(self.buffer(value), 0, bytemuck::cast_slice(&tensor.to_padded()));
+        self.write_raw(value, &tensor.to_padded());
     }
 
-    fn buffer(&self, value: ValueId) -> &wgpu::Buffer {
-        &self.buffers[self.plan.values[value].buffer]
+    fn write_raw(&self, value: ValueId, padded: &[f32]) {
+        let Value { buffer, offset, .. } = self.plan.values[value];
+        self.gpu.queue().write_buffer(&self.buffers[buffer], offset, bytemuck::cast_slice(padded));
+    }
+
+    fn copy(&self, encoder: &mut wgpu::CommandEncoder, value: ValueId, to: &wgpu::Buffer, at: u64) {
+        let Value { buffer, offset, shape, .. } = self.plan.values[value];
+        encoder.copy_buffer_to_buffer(&self.buffers[buffer], offset, to, at, shape.padded_bytes());
     }
 
     /// The whole inference: one compute pass, then the outputs and times into the readback buffer.
     fn record(&self) -> wgpu::CommandBuffer {
         let mut encoder =
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&self.plan.name) });
-        self.encode(&mut encoder, 0..self.plan.steps.len(), self.timer.as_ref());
+        self.encode(&mut encoder, 0..self.plan.steps.len(), self.timer.as_ref().map(|t| (&t.queries, 0)));
         for ((_, value), &offset) in self.plan.outputs.iter().zip(&self.offsets) {
-            encoder.copy_buffer_to_buffer(
-                self.buffer(*value),
-                0,
-                &self.readback,
-                offset,
-                self.plan.values[*value].shape.padded_bytes(),
-            );
+            self.copy(&mut encoder, *value, &self.readback, offset);
         }
         if let Some(timer) = &self.timer {
             encoder.resolve_query_set(&timer.queries, 0..2, &timer.resolved, 0);
@@ -253,26 +266,40 @@ impl Executor {
         encoder.finish()
     }
 
-    fn encode(&self, encoder: &mut wgpu::CommandEncoder, steps: std::ops::Range<usize>, timer: Option<&Timer>) {
+    /// `times`: where the beginning and, one further, the end of the pass are written.
+    pub(super) fn encode(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        steps: std::ops::Range<usize>,
+        times: Option<(&wgpu::QuerySet, u32)>,
+    ) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some(&self.plan.name),
-            timestamp_writes: timer.map(|t| wgpu::ComputePassTimestampWrites {
-                query_set: &t.queries,
-                beginning_of_pass_write_index: Some(0),
-                end_of_pass_write_index: Some(1),
+            timestamp_writes: times.map(|(query_set, first)| wgpu::ComputePassTimestampWrites {
+                query_set,
+                beginning_of_pass_write_index: Some(first),
+                end_of_pass_write_index: Some(first + 1),
             }),
         });
+        let mut current = None;
         for i in steps {
             let (pipeline, bind_group) = &self.dispatches[i];
-            let [x, y, z] = self.plan.steps[i].launch.grid;
-            pass.set_pipeline(pipeline);
+            let Launch { key, grid: [x, y, z], .. } = &self.plan.steps[i].launch;
+            // In a browser each of these calls crosses from wasm to JavaScript.
+            if current.replace(key) != Some(key) {
+                pass.set_pipeline(pipeline);
+            }
             pass.set_bind_group(0, bind_group, &[]);
-            pass.dispatch_workgroups(x, y, z);
+            pass.dispatch_workgroups(*x, *y, *z);
         }
     }
 
     /// Waits for `submission` and copies a mapped buffer out.
-    async fn map(&self, buffer: &wgpu::Buffer, submission: Option<wgpu::SubmissionIndex>) -> Result<Vec<u8>> {
+    pub(super) async fn map(
+        &self,
+        buffer: &wgpu::Buffer,
+        submission: Option<wgpu::SubmissionIndex>,
+    ) -> Result<Vec<u8>> {
         let (sender, receiver) = futures_channel::oneshot::channel();
         buffer.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
         // Browsers call back by themselves and ignore this; elsewhere it blocks this thread.
@@ -291,10 +318,18 @@ impl Executor {
         Ok(bytes)
     }
 
-    fn elapsed(&self, times: &[u8]) -> Duration {
+    pub(super) fn elapsed(&self, times: &[u8]) -> Duration {
         let ticks: Vec<u64> = times.chunks_exact(8).take(2).map(bytemuck::pod_read_unaligned).collect();
         let period = f64::from(self.gpu.queue().get_timestamp_period());
         Duration::from_nanos((ticks[1].saturating_sub(ticks[0]) as f64 * period) as u64)
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+impl Drop for Executor {
+    /// Browsers free what nobody refers to when they please, which is late.
+    fn drop(&mut self) {
+        self.buffers.iter().chain([&self.readback]).for_each(wgpu::Buffer::destroy);
     }
 }
 
@@ -350,7 +385,7 @@ impl<'a> Operands<'a> {
         let value = &self.plan.values[value];
         wgpu::BindingResource::Buffer(wgpu::BufferBinding {
             buffer: &self.buffers[value.buffer],
-            offset: 0,
+            offset: value.offset,
             size: std::num::NonZeroU64::new(value.shape.padded_bytes()),
         })
     }

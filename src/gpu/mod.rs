@@ -5,18 +5,29 @@
 mod context;
 mod executor;
 mod pipelines;
+mod profile;
+mod resize;
 mod weights;
 
 pub use context::{AdapterFacts, Gpu, Select};
 pub use executor::{Executor, Timing};
+pub use profile::StepTime;
+pub use resize::Resizer;
 pub use weights::WeightBuffers;
+#[cfg(target_arch = "wasm32")]
+pub use wgpu::ExternalImageSource;
 
 use crate::error::{Error, Result};
 
 /// Runs `work` and turns what the device reports meanwhile into an error.
 ///
-/// Error scopes belong to the thread that opens them, so `work` must do its calls itself.
-async fn checked<T>(gpu: &Gpu, doing: &str, work: impl FnOnce() -> T) -> Result<T> {
+/// Error scopes belong to the thread that opens them, so `work` must do its calls itself. It is done when this returns;
+/// the future only waits for the device's answer.
+fn checked<'g, T, W: FnOnce() -> T>(
+    gpu: &'g Gpu,
+    doing: &str,
+    work: W,
+) -> impl Future<Output = Result<T>> + use<'g, T, W> {
     use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
     let (value, errors) = {
         let scopes = [Internal, OutOfMemory, Validation].map(|filter| gpu.device().push_error_scope(filter));
@@ -27,14 +38,15 @@ async fn checked<T>(gpu: &Gpu, doing: &str, work: impl FnOnce() -> T) -> Result<
         let memory = memory.pop();
         (value, (validation, memory, internal.pop()))
     };
-    let errors = [errors.0.await, errors.1.await, errors.2.await];
-    gpu.alive()?;
-    match errors.into_iter().flatten().next() {
-        None => Ok(value),
-        Some(wgpu::Error::OutOfMemory { source }) => {
-            Err(Error::OutOfMemory { doing: doing.into(), message: source.to_string() })
+    let doing = doing.to_string();
+    async move {
+        let errors = [errors.0.await, errors.1.await, errors.2.await];
+        gpu.alive()?;
+        match errors.into_iter().flatten().next() {
+            None => Ok(value),
+            Some(wgpu::Error::OutOfMemory { source }) => Err(Error::OutOfMemory { doing, message: source.to_string() }),
+            Some(error) => Err(Error::Gpu { doing, message: error.to_string() }),
         }
-        Some(error) => Err(Error::Gpu { doing: doing.into(), message: error.to_string() }),
     }
 }
 

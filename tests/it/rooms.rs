@@ -22,6 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("vision", &["zoo"]),
     ("session", &["graph", "zoo", "weights", "passes", "cpu", "kernels", "plan", "gpu", "preprocess", "vision"]),
     ("cli", &["graph", "zoo", "weights", "passes", "cpu", "kernels", "plan", "gpu", "preprocess", "vision", "session"]),
+    ("web", &["graph", "zoo", "weights", "passes", "cpu", "kernels", "plan", "gpu", "preprocess", "vision", "session"]),
 ];
 
 /// Outside crates that only one room names: how their paths start. (`image::` may also be `preprocess::image`.)
@@ -32,6 +33,8 @@ const OUTSIDE: &[(&str, &str)] = &[
     ("use libjpeg_turbo_rs", "preprocess"),
     ("clap::", "cli"),
     ("toml::", "zoo"),
+    ("web_sys::", "web"),
+    ("wasm_bindgen_futures::", "web"),
 ];
 
 #[test]
