@@ -33,7 +33,21 @@ Examples:
   # An architecture of one's own
   mbconv describe mine.toml
 
-An architecture file in TOML (JSON has the same fields):
+An architecture file in TOML (JSON has the same fields; examples/hybrid.toml shows all):
+  act = \"relu6\"
+  stem = { out = 32 }
+  head = { kind = \"conv\", out = 512 }
+  scaling = { width = 1.0, depth = 1.0, resolution = 224 }
+  [[stages]]
+  kind = \"sandglass\"
+  repeats = 3
+  kernel = 5
+  stride = 2
+  reduce = 6
+  out = 192
+  se = { ratio = 0.5, base = \"hidden\", gate = \"hard_sigmoid\" }
+Kinds: inverted_residual, linear, separable, fused, conv, sandglass. Or as a
+table of EfficientNet's (examples/custom.toml):
   scaling = { width = 1.0, depth = 1.0, resolution = 224 }
   stages = [
     { kernel = 3, repeats = 1, in = 32, out = 16, expand = 1, stride = 1 },

@@ -1,7 +1,10 @@
 //! The blocks that these networks are made of. Each difference between families is a field.
 
+use super::fault::{Fault, MOST, MOST_STEP, fault};
 use crate::error::Result;
 use crate::graph::{Activation, Builder, ConvArgs, Value};
+use crate::tensor::Padding;
+use serde::Deserialize;
 
 /// What a block consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +28,8 @@ pub enum Kind {
 }
 
 /// The ends of a sandglass that have their depthwise convolution.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ends {
     /// Both, as the paper has it.
     #[default]
@@ -36,16 +40,16 @@ pub enum Ends {
     Neither,
 }
 
-/// A number of channels inside a block.
+/// A number of channels inside a block. Shares are rounded down, to 1 at least.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Width {
     /// So many.
     Channels(usize),
-    /// The block's input channels times this, rounded to the nearest number.
+    /// The block's input channels times this.
     OfInput(f64),
-    /// The channels inside the block ([`Block::hidden`]) times this, rounded to the nearest number.
+    /// The channels inside the block ([`Block::hidden`]) times this.
     OfHidden(f64),
-    /// The block's output channels times this, rounded to the nearest number.
+    /// The block's output channels times this.
     OfOutput(f64),
 }
 
@@ -113,6 +117,118 @@ impl Block {
             groups: 1,
         }
     }
+
+    /// [`Kind::InvertedResidual`] that expands its input so many times.
+    pub const fn inverted_residual(expand: f64, out: usize) -> Self {
+        Self { hidden: Width::OfInput(expand), ..Self::new(Kind::InvertedResidual, out) }
+    }
+
+    /// [`Kind::Sandglass`] with both depthwise convolutions, whose bottleneck is so many times narrower than its input.
+    pub const fn sandglass(reduce: f64, out: usize) -> Self {
+        Self { hidden: Width::OfInput(1.0 / reduce), ..Self::new(Kind::Sandglass(Ends::Both), out) }
+    }
+
+    /// [`Kind::Fused`] that expands its input so many times.
+    pub const fn fused(expand: f64, out: usize) -> Self {
+        Self { hidden: Width::OfInput(expand), ..Self::new(Kind::Fused, out) }
+    }
+
+    /// The same with another window.
+    pub const fn kernel(self, kernel: usize) -> Self {
+        Self { kernel, ..self }
+    }
+
+    /// The same with another step.
+    pub const fn stride(self, stride: usize) -> Self {
+        Self { stride, ..self }
+    }
+
+    /// The same with so many channels inside.
+    pub const fn hidden(self, channels: usize) -> Self {
+        Self { hidden: Width::Channels(channels), ..self }
+    }
+
+    /// The same with another nonlinearity.
+    pub const fn act(self, act: Activation) -> Self {
+        Self { act, ..self }
+    }
+
+    /// The same with EfficientNet's squeeze-and-excitation: this share of the input channels, the block's nonlinearity
+    /// (set it first), a sigmoid.
+    pub const fn se(self, ratio: f64) -> Self {
+        let se = Squeeze { hidden: Width::OfInput(ratio), act: self.act, gate: Activation::Sigmoid };
+        self.squeeze(se)
+    }
+
+    /// The same with a squeeze-and-excitation of one's own.
+    pub const fn squeeze(self, se: Squeeze) -> Self {
+        Self { se: Some(se), ..self }
+    }
+
+    /// The same with another rule for its shortcut.
+    pub const fn skip(self, skip: Skip) -> Self {
+        Self { skip, ..self }
+    }
+
+    /// The same with a shortcut of this share of the channels.
+    pub const fn identity(self, share: f64) -> Self {
+        Self { identity: share, ..self }
+    }
+
+    /// The same with groups in its 1x1 convolutions.
+    pub const fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
+
+    /// What keeps it from being built on `input` channels.
+    pub(super) fn check(&self, input: usize, padding: Padding) -> Result<(), Fault> {
+        let Self { kernel, stride, out, groups, .. } = *self;
+        fault("out", !(1..=MOST).contains(&out), || format!("{out}: must be 1 to {MOST}"))?;
+        fault("kernel", !(1..=MOST_STEP).contains(&kernel), || format!("{kernel}: must be 1 to {MOST_STEP}"))?;
+        fault("stride", !(1..=MOST_STEP).contains(&stride), || format!("{stride}: must be 1 to {MOST_STEP}"))?;
+        let [first, last] = match self.kind {
+            Kind::Sandglass(Ends::Neither) => [false, false],
+            Kind::Sandglass(Ends::Both) => [true, true],
+            _ => [false, true],
+        };
+        fault("stride", stride > 1 && !last, || {
+            format!("{stride}: a sandglass without depthwise convolutions has no window that strides")
+        })?;
+        let shrinks = kernel.is_multiple_of(2) && padding == Padding::Symmetric && (first || last && stride == 1);
+        fault("kernel", shrinks, || {
+            format!(
+                "{kernel}: an even window makes the map smaller under symmetric padding; take an odd one, or padding same"
+            )
+        })?;
+        let hidden = self.hidden.of(input, 0, out);
+        fault("hidden", matches!(self.hidden, Width::OfHidden(_)), || "cannot be a share of itself".into())?;
+        fault("hidden", !self.hidden.is_sound(), || "a share of channels must be positive".into())?;
+        fault("hidden", !(1..=MOST).contains(&hidden), || format!("{hidden} channels inside: must be 1 to {MOST}"))?;
+        if let Some(se) = self.se {
+            let squeezed = se.hidden.of(input, hidden, out);
+            fault("se", !se.hidden.is_sound(), || "a share of channels must be positive".into())?;
+            fault("se", !(1..=MOST).contains(&squeezed), || {
+                format!("{squeezed} channels between its products: must be 1 to {MOST}")
+            })?;
+        }
+        let grouped: &[usize] = match self.kind {
+            Kind::Linear | Kind::Separable => &[input, out],
+            Kind::Fused => &[hidden, out],
+            Kind::InvertedResidual | Kind::Sandglass(_) => &[input, hidden, out],
+            Kind::Conv => &[],
+        };
+        fault("groups", groups == 0, || "0: must be 1 or more".into())?;
+        fault("groups", grouped.iter().any(|channels| !channels.is_multiple_of(groups)), || {
+            format!("{groups}: must divide the channels of its 1x1 convolutions, which are {grouped:?}")
+        })?;
+        fault("identity", !(0.0..=1.0).contains(&self.identity), || format!("{}: must be 0 to 1", self.identity))?;
+        fault("skip", self.skip == Skip::Always && stride > 1, || {
+            format!("the shortcut is wanted always, but stride {stride} makes the output smaller than the input")
+        })?;
+        fault("skip", self.skip == Skip::Always && out != input, || {
+            format!("the shortcut is wanted always, but {input} channels come in and {out} go out")
+        })
+    }
 }
 
 impl Width {
@@ -123,7 +239,15 @@ impl Width {
             Self::OfHidden(share) => (share, hidden),
             Self::OfOutput(share) => (share, output),
         };
-        (share * channels as f64).round() as usize
+        // What is a whole number but for f64's rounding counts as one.
+        ((share * channels as f64 + 1e-6) as usize).max(1)
+    }
+
+    fn is_sound(self) -> bool {
+        match self {
+            Self::Channels(_) => true,
+            Self::OfInput(share) | Self::OfHidden(share) | Self::OfOutput(share) => share > 0.0 && share.is_finite(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::blocks::{Block, Ends, Kind, Skip, Squeeze, Width};
 use super::network::{Head, Network, Stem, round_channels, round_repeats, to_multiple};
+use super::stage::Stage;
 use super::{Checkpoints, Model, Published, Wiring, percent};
 use crate::graph::Activation::{Relu6, Sigmoid, Swish};
 use crate::tensor::Padding;
@@ -64,7 +65,7 @@ fn network(width: f64, identity: f64, form: Form) -> Network {
             input = out;
             Block { stride, hidden, skip, identity, ..Block::new(Kind::Sandglass(ends), out) }
         };
-        (0..repeats).map(block).collect()
+        Stage::Blocks((0..repeats).map(block).collect())
     };
     Network {
         stem,
@@ -101,7 +102,7 @@ fn dagger(depth: f64, groups: usize) -> Network {
             let plain = Block::new(Kind::Sandglass(ends), out);
             Block { kernel, stride, hidden, act: Swish, se: Some(se), skip, groups, ..plain }
         };
-        (0..round_repeats(repeats, depth)).map(block).collect()
+        Stage::Blocks((0..round_repeats(repeats, depth)).map(block).collect())
     };
     Network {
         stem,

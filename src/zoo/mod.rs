@@ -5,6 +5,7 @@ mod checkpoints;
 pub mod efficientnet;
 mod efficientnet_v2;
 mod facts;
+mod fault;
 mod fbnet;
 #[cfg(feature = "cli")]
 mod file;
@@ -14,7 +15,10 @@ mod mobilenet_v2;
 mod mobilenet_v3;
 mod mobilenext;
 mod network;
+#[cfg(feature = "cli")]
+mod position;
 mod proxylessnas;
+mod stage;
 
 pub use blocks::{Block, Ends, Kind, Skip, Squeeze, Width, block};
 pub use checkpoints::Checkpoints;
@@ -22,6 +26,7 @@ pub use facts::{CropMode, Interpolation, Preprocess};
 #[cfg(feature = "cli")]
 pub use file::from_file;
 pub use network::{Head, Multipliers, Network, Row, SqueezeRule, Stem};
+pub use stage::{OwnBlocks, Stage};
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -148,14 +153,32 @@ impl Model {
         }
     }
 
-    /// A model of one's own.
-    pub fn custom(name: &str, arch: efficientnet::EfficientNet) -> Self {
-        let resolution = arch.scaling.resolution;
-        Self {
-            resolution,
-            preprocess: Preprocess::IMAGENET.at(resolution, 0.875),
-            ..Self::new(name, "custom", "", Wiring::EfficientNet(arch))
-        }
+    /// A model of one's own: a [`Network`] at 224x224, or an [`efficientnet::EfficientNet`] at its own size.
+    pub fn custom(name: &str, wiring: impl Into<Wiring>) -> Self {
+        let wiring = wiring.into();
+        let resolution = match &wiring {
+            Wiring::EfficientNet(arch) => arch.scaling.resolution,
+            _ => 224,
+        };
+        Self::new(name, "custom", "", wiring).at(resolution)
+    }
+
+    /// The same for square images of another edge.
+    pub fn at(self, resolution: usize) -> Self {
+        let crop = self.preprocess.crop_pct;
+        Self { resolution, preprocess: self.preprocess.at(resolution, crop), ..self }
+    }
+}
+
+impl From<efficientnet::EfficientNet> for Wiring {
+    fn from(arch: efficientnet::EfficientNet) -> Self {
+        Self::EfficientNet(arch)
+    }
+}
+
+impl From<Network> for Wiring {
+    fn from(network: Network) -> Self {
+        Self::Network(network)
     }
 }
 
@@ -250,7 +273,7 @@ mod tests {
         {
             assert!(find(name).is_err(), "{name}");
         }
-        for share in ["0", "101", "05", "+5", "", "5.5", "-1"] {
+        for share in ["0", "101", "05", "+5", "", "-1"] {
             assert!(find(&format!("mobilenext_100_nested_id{share}")).is_err(), "{share}");
         }
     }

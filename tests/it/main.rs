@@ -5,6 +5,7 @@ mod documentation;
 mod goldens;
 mod gpu;
 mod kernels;
+mod own_networks;
 mod plans;
 mod preprocess;
 mod properties;

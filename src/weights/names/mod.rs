@@ -356,6 +356,19 @@ mod tests {
                 assert_eq!(Naming::detect(rest.map(String::as_str)), Some(naming));
             }
         }
+        let mobilenext = [
+            (Scheme::MobileNext, "mobilenext_110"),
+            (Scheme::MobileNextNested, "mobilenext_100_nested_id50"),
+            (Scheme::MobileNextDagger, "mobilenext_dagger_110"),
+        ];
+        for (scheme, case) in mobilenext {
+            for missing in [None, Some(scheme.marks()[0])] {
+                let names = manifest(case).into_iter().map(|t| t.0).filter(|n| Some(n.as_str()) != missing);
+                let names: Vec<String> = names.map(|n| format!("module.{n}")).collect();
+                let naming = Naming { scheme, prefix: "module.".into() };
+                assert_eq!(Naming::detect(names.iter().map(String::as_str)), Some(naming), "{case}");
+            }
+        }
         assert_eq!(Naming::detect(["conv1.weight", "encoder.layer.0.weight"]), None);
         assert_eq!(Naming::detect([]), None);
     }
