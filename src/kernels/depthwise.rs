@@ -159,7 +159,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
     let common = [("K", kernel), ("RESIDUAL", args.residual.into()), ("STRIDE", stride), ("WG_X", variant.wg_x)];
     let of_tile = [("COLS", variant.cols), ("ROLL", variant.roll.into()), ("WG_Y", variant.wg_y)];
     let key = match variant.lanes {
-        true => KernelKey::new(LANES_NAME, &common),
+        true => KernelKey::new(LANES_NAME, &[&common[..], &[("ACT", args.act.code())]].concat()),
         false => KernelKey::new(NAME, &[&common[..], &of_tile[..]].concat()),
     };
     let params = Params {

@@ -84,7 +84,7 @@ const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: t
 const SOFTWARE_SUBGROUP: Variant =
     Variant { rows: 4, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: true, lanes: false };
 /// SwiftShader's tile.
-const LANES: Variant = Variant { rows: 8, cols: 4, wg_x: 4, parts: 1, roll: false, subgroup: false, lanes: true };
+const LANES: Variant = Variant { rows: 8, cols: 2, wg_x: 4, parts: 1, roll: false, subgroup: false, lanes: true };
 /// A GPU's tile.
 const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, parts: 1, roll: false, subgroup: false, lanes: false };
 /// A GPU's tile where there are few outputs.
@@ -130,8 +130,8 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let (cin4, cout4) = (args.c_in.div_ceil(4), args.c_out.div_ceil(4));
     let total = args.n * args.pixels;
     indexable(NAME, total as u64 * cin4.max(cout4) as u64)?;
-    // Of single channels, a workgroup has four a lane.
-    let tile = if variant.lanes { variant.wg_x } else { variant.cols };
+    // Of single channels, a workgroup has eight a lane.
+    let tile = if variant.lanes { 2 * variant.wg_x } else { variant.cols };
     let (tiles_n, wg) = (cout4.div_ceil(tile as usize), variant.wg_x as usize);
     let groups = |pixels: usize| match variant.subgroup {
         true => pixels.div_ceil(variant.rows as usize * wg) * tiles_n,
@@ -143,7 +143,15 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let (pixels, slices) = if flat { (total, 1) } else { (args.pixels, args.n) };
     let key = match variant.subgroup {
         true => KernelKey::new(SUBGROUP_NAME, &[("WG_X", variant.wg_x)]),
-        false if variant.lanes => KernelKey::new(LANES_NAME, &[("WG_X", variant.wg_x)]),
+        false if variant.lanes => KernelKey::new(
+            LANES_NAME,
+            &[
+                ("ACT", args.act.code()),
+                ("GATE", args.gate.into()),
+                ("RESIDUAL", args.residual.into()),
+                ("WG_X", variant.wg_x),
+            ],
+        ),
         false => KernelKey::new(
             NAME,
             &[
