@@ -8,12 +8,15 @@ mod facts;
 mod fbnet;
 #[cfg(feature = "cli")]
 mod file;
+mod ghostnet;
 mod mnasnet;
 mod mobilenet_v1;
 mod mobilenet_v2;
 mod mobilenet_v3;
 mod network;
 mod proxylessnas;
+mod resnet;
+mod shufflenet_v2;
 
 pub use blocks::{Block, Kind, Squeeze, block};
 pub use checkpoints::Checkpoints;
@@ -23,19 +26,23 @@ pub use file::from_file;
 pub use network::{Head, Multipliers, Network, Row, SqueezeRule, Stem};
 
 use crate::error::{Error, Result};
-use crate::graph::Graph;
+use crate::graph::{Builder, Graph, Value};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// The families, each a function that lists its models. A new family is one line here.
 pub const ALL: &[fn() -> Vec<Model>] = &[
     efficientnet::models,
     efficientnet_v2::models,
     fbnet::models,
+    ghostnet::models,
     mnasnet::models,
     mobilenet_v1::models,
     mobilenet_v2::models,
     mobilenet_v3::models,
     proxylessnas::models,
+    resnet::models,
+    shufflenet_v2::models,
 ];
 
 /// What a checkpoint may change in a model: read from its tensors.
@@ -73,17 +80,28 @@ impl From<(f64, f64, f64)> for Published {
     }
 }
 
+/// Tables and wiring of a family that is no list of blocks.
+pub trait Architecture: std::fmt::Debug + Send + Sync {
+    /// The graph, named `name`.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`] when the tables are inconsistent.
+    fn build(&self, name: &str, options: &Options) -> Result<Graph>;
+}
+
 /// How a model becomes a graph.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Wiring {
     /// EfficientNet's table, which users write, too.
     EfficientNet(efficientnet::EfficientNet),
     /// A list of blocks.
     Network(Network),
+    /// A family's own.
+    Own(Arc<dyn Architecture>),
 }
 
 /// A registered model, or one from an architecture file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Model {
     /// Its name, timm's where timm has the model.
     pub name: String,
@@ -140,6 +158,7 @@ impl Model {
         match &self.wiring {
             Wiring::EfficientNet(arch) => arch.build(&self.name, options),
             Wiring::Network(network) => network.build(&self.name, options),
+            Wiring::Own(family) => family.build(&self.name, options),
         }
     }
 
@@ -154,18 +173,28 @@ impl Model {
     }
 }
 
+/// Ends a network in a linear classifier of that name; what it sees is the network's `embedding`.
+fn classify(mut b: Builder, name: &str, features: Value, options: &Options) -> Result<Graph> {
+    let logits = b.linear(name, features, options.num_classes)?;
+    b.output("logits", logits);
+    b.output("embedding", features);
+    b.finish()
+}
+
 /// Every registered model.
 pub fn models() -> Vec<Model> {
     ALL.iter().flat_map(|family| family()).collect()
 }
 
-/// The model of that name or alias. Case does not matter, nor does `-` for `_`; a timm tag behind a dot is dropped.
+/// The model of that name or alias. Case does not matter, nor does `-` for `_`; a timm tag, behind a dot and starting with
+/// a letter, is dropped.
 ///
 /// # Errors
 /// [`Error::Unknown`] with the nearest names.
 pub fn find(name: &str) -> Result<Model> {
     let normal = |n: &str| n.to_lowercase().replace('-', "_");
-    let wanted = normal(name.split('.').next().unwrap_or(name));
+    let tag = name.match_indices('.').find(|dot| name[dot.0 + 1..].starts_with(|c: char| c.is_ascii_alphabetic()));
+    let wanted = normal(&name[..tag.map_or(name.len(), |dot| dot.0)]);
     let mut models = models();
     let at = models.iter().position(|m| m.name == wanted || m.aliases.iter().any(|a| normal(a) == wanted));
     match at {
