@@ -27,7 +27,7 @@
 //!
 //! ```text
 //!  once per model      zoo ──► graph ──► passes ──► plan ──► gpu::Executor      buffers, bind groups,
-//!  and device         tables   nodes    rewrites  dispatches, slots             pipelines, first recording
+//!  and device         tables   nodes    rewrites  dispatches, arenas            pipelines, first recording
 //!                                ▲                              ▲
 //!                             weights: names, checks      kernels: WGSL and its launches
 //!

@@ -146,7 +146,7 @@ fn op_text(op: &Op, in_channels: usize) -> String {
     if c.stride > 1 {
         text += &format!(" /{}", c.stride);
     }
-    if c.padding == Padding::Same && c.kernel > 1 {
+    if c.padding != Padding::Symmetric && c.kernel > 1 {
         text += " same";
     }
     if c.kind(in_channels) == ConvKind::Grouped {

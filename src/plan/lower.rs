@@ -267,7 +267,7 @@ impl Lowering<'_> {
     }
 
     fn add_value(&mut self, kind: ValueKind, shape: Shape, written: Option<usize>) -> ValueId {
-        self.values.push(Value { kind, shape, buffer: 0, written, last_read: written.unwrap_or(0) });
+        self.values.push(Value { kind, shape, buffer: 0, offset: 0, written, last_read: written.unwrap_or(0) });
         self.values.len() - 1
     }
 

@@ -1,7 +1,7 @@
 //! A network as a list of blocks between a stem and a head, and the tables that its family writes it in.
 
 use super::Options;
-use super::blocks::{Block, Kind, Squeeze, block};
+use super::blocks::{Block, Kind, Skip, Squeeze, Width, block};
 use crate::error::Result;
 use crate::graph::{Activation, Builder, ConvArgs, Graph, Value};
 use crate::tensor::Padding;
@@ -41,6 +41,8 @@ pub enum Head {
     PooledConv(usize, Activation),
     /// The mean over positions alone (MobileNetV1).
     Pool,
+    /// The same, with a batch norm in the checkpoint that is never applied (MobileNeXt with squeeze-and-excitation).
+    PoolUnusedNorm,
 }
 
 impl Network {
@@ -83,6 +85,10 @@ impl Network {
             Head::Pool => {
                 // timm calls the features of a head without convolution so, too.
                 let x = b.scope("bn2", |_| Ok(x))?;
+                b.global_pool("global_pool", x)
+            }
+            Head::PoolUnusedNorm => {
+                b.unused_bn("bn2", x.channels);
                 b.global_pool("global_pool", x)
             }
         }
@@ -163,10 +169,15 @@ impl Multipliers {
                 for r in 0..if fixed { row.repeats } else { round_repeats(row.repeats, self.depth) } {
                     let hidden = to_eight(input as f64 * row.expand, 0.9);
                     let out = self.channels(row.out);
-                    let Row { kind, kernel, act, skip, .. } = *row;
-                    let stride = if r == 0 { row.stride } else { 1 };
-                    let se = row.se.map(|rule| rule.at(input, hidden));
-                    blocks.push(Block { kind, kernel, stride, hidden, out, act, se, skip });
+                    blocks.push(Block {
+                        kernel: row.kernel,
+                        stride: if r == 0 { row.stride } else { 1 },
+                        hidden: Width::Channels(hidden),
+                        act: row.act,
+                        se: row.se.map(|rule| rule.at(input, hidden)),
+                        skip: if row.skip { Skip::WherePossible } else { Skip::Never },
+                        ..Block::new(row.kind, out)
+                    });
                     input = out;
                 }
             }
@@ -183,7 +194,7 @@ impl SqueezeRule {
         } else {
             ((input as f64 * self.ratio) as usize).max(1)
         };
-        Squeeze { hidden, act: self.act, gate: self.gate }
+        Squeeze { hidden: Width::Channels(hidden), act: self.act, gate: self.gate }
     }
 }
 
@@ -198,8 +209,12 @@ pub fn round_repeats(repeats: usize, depth: f64) -> usize {
     (repeats as f64 * depth).ceil() as usize
 }
 
-/// The nearest multiple of 8, or the next where that is below `at_least` of the value.
 fn to_eight(exact: f64, at_least: f64) -> usize {
-    let rounded = (((exact + 4.0) as usize) / 8 * 8).max(8);
-    if (rounded as f64) < at_least * exact { rounded + 8 } else { rounded }
+    to_multiple(8, exact, at_least)
+}
+
+/// The nearest multiple of `divisor`, or the next where that is below `at_least` of the value; never 0.
+pub(super) fn to_multiple(divisor: usize, exact: f64, at_least: f64) -> usize {
+    let rounded = ((exact + divisor as f64 / 2.0) as usize / divisor * divisor).max(divisor);
+    if (rounded as f64) < at_least * exact { rounded + divisor } else { rounded }
 }

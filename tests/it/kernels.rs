@@ -105,7 +105,14 @@ fn add_sums(plan: &mut Plan, step: usize, node: NodeId, y: Shape, tiles: depthwi
     let shape = Shape { h: tiles.tiles_y, w: tiles.tiles_x, ..y };
     let kind = ValueKind::Squeeze { node, tile: [tiles.height, tiles.width] };
     let value = plan.values.len();
-    plan.values.push(Value { kind, shape, buffer: plan.buffers.len(), written: Some(step), last_read: step });
+    plan.values.push(Value {
+        kind,
+        shape,
+        buffer: plan.buffers.len(),
+        offset: 0,
+        written: Some(step),
+        last_read: step,
+    });
     plan.buffers.push(Buffer { role: BufferRole::Output, bytes: shape.padded_bytes() });
     plan.steps[step].writes.retain(|w| w.0 != Role::Squeeze);
     plan.steps[step].writes.push((Role::Squeeze, value));

@@ -10,6 +10,7 @@ mod properties;
 mod registry;
 mod rooms;
 mod shaders;
+mod small;
 mod support;
 mod units;
 mod vision;
