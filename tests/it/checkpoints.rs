@@ -49,7 +49,7 @@ fn a_wrong_file_is_told_what_it_looks_like() {
         ("mobilenext_100", "mobilenext_110"),
         ("mobilenext_110", "mobilenext_dagger_110"),
         ("mobilenext_100_nested_id50", "mobilenext_100"),
-        ("mobilenext_dagger_100", "tf_efficientnet_lite0"),
+        ("mobilenext_dagger_100", "mobilenetv2_100"),
     ] {
         let error = Bundle::new(zoo::find(asked).unwrap(), state(file, &[])).unwrap_err().to_string();
         assert!(error.contains(&format!("looks like {file}")), "{asked}: {error}");
