@@ -1,7 +1,7 @@
-// Dense k x k convolution, computed directly: y = act(sum_taps sum_k x * w + bias) + residual.
+// k x k convolution, computed directly: y = act(sum_taps sum_k x * w + bias), joined with another tensor.
 //
 // An invocation computes ROWS neighbouring output columns of one output row x COLS quads of output channels.
-// Grid: x over tiles of a row, channels first, y over output rows, z over images.
+// Grid: x over tiles of a row, channels first, y over output rows, z over images. Groups as in pointwise.
 // Weights: [bias: cout4 | ((ky * K + kx) * cin4 * 4 + k) * cout4 + n4], each vector over four output channels.
 
 struct Params {
@@ -15,8 +15,12 @@ struct Params {
     cout4: u32,
     tiles_n: u32,
     act: u32,
-    pad0: u32,
-    pad1: u32,
+    join: u32,
+    joined: u32,
+    x4: u32,
+    first4: u32,
+    group4: u32,
+    group_tiles: u32,
     rolled: vec4<u32>,
 }
 
@@ -34,7 +38,10 @@ override RESIDUAL: u32 = 0u;
 @compute @workgroup_size(WG_X)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let tile_column = id.x / params.tiles_n;
-    let n = (id.x - tile_column * params.tiles_n) * COLS;
+    let tile_n = id.x - tile_column * params.tiles_n;
+    let group = tile_n / params.group_tiles;
+    let n = group * params.group4 + (tile_n - group * params.group_tiles) * COLS;
+    let k0 = params.first4 + group * params.cin4;
     let column = tile_column * ROWS;
     if (column >= params.out_width) {
         return;
@@ -55,7 +62,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                 var rows: Rows;
                 for (var i = 0u; i < count.rows; i++) {
                     let x = left + i32(kx + i * STRIDE);
-                    let v = unpack(input[(line + u32(clamp(x, 0, right))) * params.cin4 + k]);
+                    let v = unpack(input[(line + u32(clamp(x, 0, right))) * params.x4 + k0 + k]);
                     let inside = y >= 0 && y <= bottom && x >= 0 && x <= right;
                     rows = push_row(rows, select(vec4<f32>(0.0), v, inside));
                 }
@@ -67,13 +74,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var i = 0u; i < min(count.rows, params.out_width - column); i++) {
         var sums = tile.s0;
         let at = ((id.z * params.out_height + id.y) * params.out_width + column + i) * params.cout4 + n;
-        for (var j = 0u; j < min(count.cols, params.cout4 - n); j++) {
-            var y = activate(params.act, sums.a);
+        for (var j = 0u; j < min(count.cols, (group + 1u) * params.group4 - n); j++) {
+            var other = vec4<f32>(0.0);
             if (RESIDUAL == 1u) {
-                y += unpack(residual[at + j]);
+                other = first_channels(unpack(residual[at + j]), n + j, params.joined);
             }
-            output[at + j] = repack(y);
-            sums = push_col(sums, y);
+            output[at + j] = repack(activate_joined(params.act, params.join, sums.a, other));
+            sums = push_col(sums, sums.a);
         }
         tile = pop_row(tile);
     }

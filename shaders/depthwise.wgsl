@@ -1,11 +1,14 @@
-// Depthwise k x k convolution: y = act(sum_taps x * w + bias) + residual, and the sum of the activated outputs
-// over each tile for squeeze-and-excitation.
+// Depthwise k x k convolution: y = act(sum_taps x * w + bias), joined with another tensor, and the sum of y before
+// that over each tile for squeeze-and-excitation.
 //
 // An invocation owns a tile of `tile_h` x COLS outputs of one channel quad. It reads each input line of the tile
 // once and adds it to the SETS output rows that it touches: set j is the row that started j steps ago. A step takes
 // STRIDE lines; for the second one, the even and the odd rows of the filter change places.
 // Grid: x over channel quads, y over tile columns, z over images x tile rows.
-// Weights: [bias: c4 | (ky * K + kx) * c4 + c]. Squeeze: (image * tiles + tile) * c4 + c.
+// Weights: [bias: c4 | (ky * K + kx) * c4 + c]. Squeeze: (image * tiles + tile) * y4 + c.
+//
+// KEEP = 1 stores [x | y]. An invocation then stores the input quad of its number and the output quad of its filters,
+// which begin SHIFT channels into their first quad, where those of x end.
 //
 // As in tile.wgsl, everything is loaded and stored by one instruction in a short loop whose trip count comes from
 // the uniform where ROLL = 1.
@@ -23,6 +26,10 @@ struct Params {
     tiles_x: u32,
     act: u32,
     squeeze: u32,
+    x4: u32,
+    y4: u32,
+    join: u32,
+    joined: u32,
     // K, SPAN, COLS, STRIDE.
     rolled: vec4<u32>,
 }
@@ -34,6 +41,8 @@ override STRIDE: u32 = 1u;
 override COLS: u32 = 4u;
 override RESIDUAL: u32 = 0u;
 override ROLL: u32 = 0u;
+override KEEP: u32 = 0u;
+override SHIFT: u32 = 0u;
 
 // Output rows in flight, ceil(K / STRIDE), and input columns of a line.
 override SETS: u32 = (K + STRIDE - 1u) / STRIDE;
@@ -322,6 +331,31 @@ fn slide(strip: Strip, w: Taps, l: Line) -> Strip {
     return s;
 }
 
+// The inputs of the filters at `channel` of a position.
+fn load(position: u32, channel: u32) -> vec4<f32> {
+    let start = position * params.x4;
+    if (SHIFT == 0u) {
+        return unpack(input[start + channel]);
+    }
+    let before = unpack(input[start + max(channel, 1u) - 1u]);
+    let here = unpack(input[start + min(channel, params.x4 - 1u)]);
+    if (SHIFT == 1u) {
+        return vec4<f32>(before.w, here.xyz);
+    }
+    if (SHIFT == 2u) {
+        return vec4<f32>(before.zw, here.xy);
+    }
+    return vec4<f32>(before.yzw, here.x);
+}
+
+// What joins an output quad.
+fn load_other(position: u32, quad: u32) -> vec4<f32> {
+    if (RESIDUAL == 0u) {
+        return vec4<f32>(0.0);
+    }
+    return first_channels(unpack(residual[position * params.y4 + quad]), quad, params.joined);
+}
+
 @compute @workgroup_size(WG_X, WG_Y)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let channel = id.x;
@@ -361,7 +395,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var s4: Strip;
     var s5: Strip;
     var s6: Strip;
+    // Whole quads of the input in front of the filters' outputs, and the first of these.
+    let kept4 = select(0u, params.x4 - u32(SHIFT > 0u), KEEP == 1u);
+    let quad = kept4 + channel;
     var sum = vec4<f32>(0.0);
+    var kept_sum = vec4<f32>(0.0);
     for (var step = 0u; step < rows + SETS - 1u; step++) {
         for (var s = 0u; s < count.w; s++) {
             let y = top + i32(step * STRIDE + s);
@@ -369,7 +407,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             var line: Line;
             for (var i = 0u; i < count.y; i++) {
                 let x = left + i32(i);
-                let v = unpack(input[(start + u32(clamp(x, 0, right))) * params.c4 + channel]);
+                let v = load(start + u32(clamp(x, 0, right)), channel);
                 line = push_input(line, select(vec4<f32>(0.0), v, y >= 0 && y <= bottom && x >= 0 && x <= right));
             }
             if (STRIDE == 1u) {
@@ -428,14 +466,24 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             }
             let row = (image * params.out_height + first + step + 1u - SETS) * params.out_width + column;
             for (var i = 0u; i < min(count.z, params.out_width - column); i++) {
-                let y = activate(params.act, done.c0 + bias);
-                let at = (row + i) * params.c4 + channel;
-                sum += y;
-                if (RESIDUAL == 1u) {
-                    output[at] = repack(y + unpack(residual[at]));
-                } else {
-                    output[at] = repack(y);
+                let position = row + i;
+                let other = load_other(position, quad);
+                let early = select(vec4<f32>(0.0), other, params.join == 2u);
+                var y = activate(params.act, done.c0 + bias + early);
+                if (KEEP == 1u) {
+                    // The input's position is the output's.
+                    if (SHIFT > 0u && channel == 0u) {
+                        let tail = unpack(input[position * params.x4 + quad]);
+                        y = select(y, tail, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(SHIFT));
+                    }
+                    if (channel < kept4) {
+                        let x = unpack(input[position * params.x4 + channel]);
+                        kept_sum += x;
+                        output[position * params.y4 + channel] = repack(x + load_other(position, channel));
+                    }
                 }
+                sum += y;
+                output[position * params.y4 + quad] = repack(y + (other - early));
                 done = pop_output(done);
             }
         }
@@ -448,6 +496,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         s0 = Strip();
     }
     if (params.squeeze == 1u) {
-        squeeze[((image * params.tiles_y + tile_y) * params.tiles_x + id.y) * params.c4 + channel] = sum;
+        let tile = ((image * params.tiles_y + tile_y) * params.tiles_x + id.y) * params.y4;
+        squeeze[tile + quad] = sum;
+        if (KEEP == 1u && channel < kept4) {
+            squeeze[tile + channel] = kept_sum;
+        }
     }
 }

@@ -32,8 +32,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (params.gate == 1u) {
         v *= unpack(gate[id.z * params.c4 + id.x]);
     }
-    if (params.residual == 1u) {
-        v += unpack(residual[i]);
+    if (params.residual > 0u) {
+        v += first_channels(unpack(residual[i]), id.x, params.residual);
     }
     output[i] = repack(activate(params.act, v));
 }

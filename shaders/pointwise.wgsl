@@ -1,32 +1,13 @@
-// 1x1 convolution as a matrix product: y = act(sum_k (x * gate) * w + bias) + residual.
+// 1x1 convolution as a matrix product: y = act(sum_k (x * gate) * w + bias), joined with another tensor.
 //
 // An invocation computes ROWS positions x COLS quads of output channels. Grid: x over tiles, channels first,
 // z over slices of `pixels` positions (images, or the whole batch as one slice where no gate tells images apart).
 // PARTS > 1 shares the input channels of a tile among the workgroup's y lanes and adds their sums up in workgroup
 // memory, in a fixed order: for products with few outputs.
-// Weights: [bias: cout4 | k * cout4 + n4], each vector over the four output channels of n4.
-
-struct Params {
-    pixels: u32,
-    cin4: u32,
-    cout4: u32,
-    tiles_n: u32,
-    act: u32,
-    gate: u32,
-    residual: u32,
-    pad: u32,
-    rolled: vec4<u32>,
-}
+// Weights: [bias: cout4 | k * cout4 + n4], each vector over the four output channels of n4, k counting within a group.
 
 override WG_X: u32 = 8u;
 override PARTS: u32 = 1u;
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Stored>;
-@group(0) @binding(2) var<storage, read> weights: array<Stored>;
-@group(0) @binding(3) var<storage, read_write> output: array<Stored>;
-@group(0) @binding(4) var<storage, read> gate: array<Stored>;
-@group(0) @binding(5) var<storage, read> residual: array<Stored>;
 
 // The sums of lanes y > 0, quad by quad.
 var<workgroup> shared_sums: array<vec4<f32>, (PARTS - 1u) * ROWS * COLS * WG_X + 1u>;
@@ -35,7 +16,8 @@ var<workgroup> shared_sums: array<vec4<f32>, (PARTS - 1u) * ROWS * COLS * WG_X +
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
     let count = trips(params.rolled);
     let tile_row = id.x / params.tiles_n;
-    let n = (id.x - tile_row * params.tiles_n) * COLS;
+    let at = place(id.x - tile_row * params.tiles_n, COLS);
+    let n = at.n;
     let row = tile_row * ROWS;
     let first = id.z * params.pixels + row;
     // The last tile's positions are its last rows; a lane past the last tile has none.
@@ -48,11 +30,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_
     for (var k = local.y; k < params.cin4; k += PARTS) {
         var g = vec4<f32>(1.0);
         if (params.gate == 1u) {
-            g = unpack(gate[id.z * params.cin4 + k]);
+            g = unpack(gate[id.z * params.x4 + at.k0 + k]);
         }
         var x: Rows;
         for (var i = 0u; i < used; i++) {
-            x = push_row(x, unpack(input[(first + i) * params.cin4 + k]) * g);
+            x = push_row(x, unpack(input[(first + i) * params.x4 + at.k0 + k]) * g);
         }
         tile = accumulate_quad(tile, x, (k * 4u + 1u) * params.cout4, n, params.cout4, count);
     }
@@ -71,21 +53,17 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_
         }
         workgroupBarrier();
     }
+    let columns = min(count.cols, at.quads);
     for (var i = 0u; i < count.rows; i++) {
         var sums = tile.s0;
-        let at = (first + i - unused) * params.cout4 + n;
-        let quads = select(min(count.cols, params.cout4 - n), 0u, i < unused || local.y > 0u);
+        let quads = select(columns, 0u, i < unused || local.y > 0u);
         for (var j = 0u; j < quads; j++) {
             var sum = sums.a;
             for (var part = 1u; part < PARTS; part++) {
                 sum += shared_sums[(((part - 1u) * ROWS + i) * COLS + j) * WG_X + local.x];
             }
-            var y = activate(params.act, sum);
-            if (params.residual == 1u) {
-                y += unpack(residual[at + j]);
-            }
-            output[at + j] = repack(y);
-            sums = push_col(sums, y);
+            store(first + i - unused, n + j, sum);
+            sums = push_col(sums, sum);
         }
         tile = pop_row(tile);
     }

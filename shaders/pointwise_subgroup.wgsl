@@ -8,26 +8,7 @@
 const ROWS: u32 = 4u;
 const COLS: u32 = 4u;
 
-struct Params {
-    pixels: u32,
-    cin4: u32,
-    cout4: u32,
-    tiles_n: u32,
-    act: u32,
-    gate: u32,
-    residual: u32,
-    pad: u32,
-    rolled: vec4<u32>,
-}
-
 override WG_X: u32 = 8u;
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Stored>;
-@group(0) @binding(2) var<storage, read> weights: array<Stored>;
-@group(0) @binding(3) var<storage, read_write> output: array<Stored>;
-@group(0) @binding(4) var<storage, read> gate: array<Stored>;
-@group(0) @binding(5) var<storage, read> residual: array<Stored>;
 
 // One position's sums.
 struct Cols {
@@ -91,14 +72,15 @@ fn main(
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
     let tile_row = group.x / params.tiles_n;
-    let n = (group.x - tile_row * params.tiles_n) * COLS;
+    let at_n = place(group.x - tile_row * params.tiles_n, COLS);
+    let n = at_n.n;
     let row = (tile_row * WG_X + local.x) * ROWS;
     let first = group.z * params.pixels;
     let last = params.pixels - 1u;
-    let x0 = (first + min(row, last)) * params.cin4;
-    let x1 = (first + min(row + 1u, last)) * params.cin4;
-    let x2 = (first + min(row + 2u, last)) * params.cin4;
-    let x3 = (first + min(row + 3u, last)) * params.cin4;
+    let x0 = (first + min(row, last)) * params.x4 + at_n.k0;
+    let x1 = (first + min(row + 1u, last)) * params.x4 + at_n.k0;
+    let x2 = (first + min(row + 2u, last)) * params.x4 + at_n.k0;
+    let x3 = (first + min(row + 3u, last)) * params.x4 + at_n.k0;
     // This lane's output quad, the last one for columns past it, and the first of its two input channels.
     let column = min(n + (lane & 3u), params.cout4 - 1u);
     var at = (((lane >> 2u) & 1u) + 1u) * params.cout4 + column;
@@ -115,7 +97,7 @@ fn main(
     for (var k = 0u; k < params.cin4; k++) {
         var g = vec4<f32>(1.0);
         if (params.gate == 1u) {
-            g = unpack(gate[group.z * params.cin4 + k]);
+            g = unpack(gate[group.z * params.x4 + at_n.k0 + k]);
         }
         let w = gather(unpack(weights[at]), unpack(weights[at + 2u * params.cout4]));
         at += 4u * params.cout4;
@@ -126,15 +108,10 @@ fn main(
     }
     // Stored by one instruction in a short loop whose trip count no compiler knows, see common/tile.wgsl.
     let used = min(params.rolled.x, params.pixels - min(row, params.pixels));
-    let quads = min(params.rolled.y, params.cout4 - n);
+    let quads = min(params.rolled.y, at_n.quads);
     for (var i = 0u; i < used; i++) {
-        let to = (first + row + i) * params.cout4 + n;
         for (var j = 0u; j < quads; j++) {
-            var y = activate(params.act, s0.a);
-            if (params.residual == 1u) {
-                y += unpack(residual[to + j]);
-            }
-            output[to + j] = repack(y);
+            store(first + row + i, n + j, s0.a);
             s0 = Cols(s0.b, s0.c, s0.d, s0.a);
         }
         s0 = s1;

@@ -27,7 +27,7 @@
 //!
 //! ```text
 //!  once per model      zoo ──► graph ──► passes ──► plan ──► gpu::Executor      buffers, bind groups,
-//!  and device         tables   nodes    rewrites  dispatches, slots             pipelines, first recording
+//!  and device         tables   nodes    rewrites  dispatches, arenas            pipelines, first recording
 //!                                ▲                              ▲
 //!                             weights: names, checks      kernels: WGSL and its launches
 //!
@@ -52,6 +52,7 @@
 //! | [`cpu`] | `graph`, `weights` | the reference: one plain function an operation, sums in f64. Knows nothing of kernels |
 //! | [`kernels`] | `graph` | a file a kernel family: variants, launch, weight packing, WGSL. Plain data |
 //! | [`plan`] | `graph`, `kernels`, `weights` | dispatches, buffers, weight ranges and exact counters. Plain data |
+//! | [`draw`] | `graph`, `plan` | pictures as text: graphs, blocks with their dispatches, models as points |
 //! | [`gpu`] | `graph`, `kernels`, `plan`, `weights` | devices, pipelines, executor; alone in naming `wgpu`. Never sees a model |
 //! | [`preprocess`] | `zoo` | decode (alone in naming the image crates), resize, crop, normalise, as Pillow and timm do |
 //! | [`vision`] | `zoo` | softmax, top-k, labels |
@@ -75,6 +76,7 @@ mod clock;
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
 pub mod cli;
 pub mod cpu;
+pub mod draw;
 pub mod error;
 pub mod gpu;
 pub mod graph;

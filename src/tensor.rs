@@ -158,6 +158,9 @@ pub enum Padding {
     Symmetric,
     /// TensorFlow's SAME: output `ceil(input / stride)`, an odd extra row or column at the end.
     Same,
+    /// The zeros that SAME puts around maps whose size the stride divides, around maps of every size: what networks do
+    /// that decide on their padding once, for the size of an even image (MobileNeXt's variants with squeeze-excite).
+    SameFixed,
 }
 
 /// A window's placement along one axis, see [`window`].
@@ -177,7 +180,7 @@ pub struct Window {
 ///
 /// Symmetric: `out = (input + 2p - kernel) / stride + 1`, `p = (kernel - 1) / 2` (torch.nn.Conv2d).
 /// Same: `out = ceil(input / stride)`, `total = max((out - 1) * stride + kernel - input, 0)`,
-/// `total / 2` before (tf.nn.conv2d).
+/// `total / 2` before (tf.nn.conv2d). Fixed: `total = max(kernel - stride, 0)`, split in the same way.
 pub const fn window(padding: Padding, input: usize, kernel: usize, stride: usize) -> Option<Window> {
     if input == 0 || kernel == 0 || stride == 0 {
         return None;
@@ -195,6 +198,13 @@ pub const fn window(padding: Padding, input: usize, kernel: usize, stride: usize
             let total = ((out - 1) * stride + kernel).saturating_sub(input);
             Some(Window { out, before: total / 2, after: total - total / 2 })
         }
+        Padding::SameFixed => {
+            let total = kernel.saturating_sub(stride);
+            if input + total < kernel {
+                return None;
+            }
+            Some(Window { out: (input + total - kernel) / stride + 1, before: total / 2, after: total - total / 2 })
+        }
     }
 }
 
@@ -210,6 +220,15 @@ mod tests {
         assert_eq!(window(Padding::Same, 15, 5, 2), Some(Window { out: 8, before: 2, after: 2 }));
         assert_eq!(window(Padding::Same, 75, 5, 2), Some(Window { out: 38, before: 2, after: 2 }));
         assert_eq!(window(Padding::Symmetric, 15, 5, 2), Some(Window { out: 8, before: 2, after: 2 }));
+    }
+
+    #[test]
+    fn fixed_padding_is_sames_where_the_stride_divides_and_the_same_zeros_elsewhere() {
+        for (input, kernel, stride) in [(224, 3, 2), (14, 5, 2), (7, 5, 1), (9, 1, 3)] {
+            assert_eq!(window(Padding::SameFixed, input, kernel, stride), window(Padding::Same, input, kernel, stride));
+        }
+        assert_eq!(window(Padding::SameFixed, 15, 5, 2), Some(Window { out: 7, before: 1, after: 2 }));
+        assert_eq!(window(Padding::SameFixed, 1, 3, 2), None);
     }
 
     #[test]

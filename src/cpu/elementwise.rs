@@ -37,10 +37,11 @@ pub(super) fn scale(x: &Tensor, gate: &Tensor) -> Tensor {
     })
 }
 
-pub(super) fn add(x: &Tensor, y: &Tensor) -> Tensor {
+/// `x + y` in the first `channels` channels, `x` in the others.
+pub(super) fn add(x: &Tensor, y: &Tensor, channels: usize) -> Tensor {
     let c = x.shape.c;
     per_pixel(x, |pixel, values| {
-        for (v, other) in values.iter_mut().zip(&y.data[pixel * c..]) {
+        for (v, other) in values.iter_mut().zip(&y.data[pixel * c..][..channels]) {
             *v = (f64::from(*v) + f64::from(*other)) as f32;
         }
     })

@@ -5,6 +5,7 @@
 //! built and after any pass, and shares no code with the GPU's path but the graph, the weights and
 //! [`crate::tensor::window`]: it is the independent witness that kernels are compared with.
 
+mod channels;
 mod conv;
 mod depthwise;
 mod elementwise;
@@ -14,7 +15,7 @@ mod pool;
 mod squeeze_excite;
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node, NodeId, Op};
+use crate::graph::{Conv2d, ConvKind, Graph, Join, Node, NodeId, Op};
 use crate::tensor::{Shape, Tensor};
 use crate::weights::Weights;
 use std::collections::BTreeMap;
@@ -95,44 +96,85 @@ pub fn eval_node(graph: &Graph, weights: &Weights, id: NodeId, inputs: &[&Tensor
         Op::BatchNorm(b) => elementwise::batch_norm(&Context { graph, weights, node }, b, x),
         Op::Activation(a) => Ok(elementwise::activation(*a, x)),
         Op::GlobalAvgPool => Ok(pool::global_avg(x)),
-        Op::Scale => {
+        Op::Pool(p) => match p.output(x.shape) {
+            Some(y) => Ok(pool::pool(p, x, y)),
+            None => Err(fail(node, x, format!("a {0}x{0} window does not fit", p.kernel))),
+        },
+        Op::Scale { residual } => {
             expect(node, inputs[1], gate_shape(x.shape), "the gate")?;
-            Ok(elementwise::scale(x, inputs[1]))
+            let scaled = elementwise::scale(x, inputs[1]);
+            if !residual {
+                return Ok(scaled);
+            }
+            expect(node, inputs[2], x.shape, "the residual")?;
+            Ok(elementwise::add(&scaled, inputs[2], x.shape.c))
         }
-        Op::Add => {
+        Op::Add { channels } => {
             expect(node, inputs[1], x.shape, "the other operand")?;
-            Ok(elementwise::add(x, inputs[1]))
+            let channels = channels.unwrap_or(x.shape.c);
+            if channels > x.shape.c {
+                return Err(fail(node, x, format!("adds {channels} channels")));
+            }
+            Ok(elementwise::add(x, inputs[1], channels))
         }
+        Op::Concat => {
+            expect(node, inputs[1], Shape { c: inputs[1].shape.c, ..x.shape }, "the other operand")?;
+            Ok(channels::concat(x, inputs[1]))
+        }
+        Op::Slice { first, channels } if first + channels <= x.shape.c => Ok(channels::slice(x, *first, *channels)),
+        Op::Slice { first, channels } => Err(fail(node, x, format!("has no channels {first} to {}", first + channels))),
+        Op::Shuffle { groups } if x.shape.c.is_multiple_of(*groups) => Ok(channels::shuffle(x, *groups)),
+        Op::Shuffle { groups } => Err(fail(node, x, format!("{groups} groups must divide the channels"))),
         Op::SqueezeExcite(s) => squeeze_excite::squeeze_excite(&Context { graph, weights, node }, s, x),
     }
 }
 
-/// `y = act(conv(x * gate) + bias) + residual`, rounded, then the mean over positions when `pool`.
-fn conv2d(context: &Context, conv: &crate::graph::Conv2d, inputs: &[&Tensor]) -> Result<Tensor> {
-    use crate::graph::ConvKind;
+/// [`Conv2d`]'s contract, step by step; every step's result is rounded to f32, but for a residual added by the
+/// convolution itself.
+fn conv2d(context: &Context, conv: &Conv2d, inputs: &[&Tensor]) -> Result<Tensor> {
     let node = context.node;
-    let x = inputs[0];
-    let Some(out) = conv.output(x.shape) else {
+    let weight = &context.graph.params[conv.weight].shape;
+    let c_in = weight.get(1).copied().unwrap_or(0) * conv.groups;
+    let whole = inputs[0];
+    let fits = match conv.first {
+        None => c_in == whole.shape.c,
+        Some(first) => first + c_in <= whole.shape.c && !conv.keep_input,
+    };
+    if !fits {
+        let from = conv.first.map_or(String::new(), |first| format!(" from {first} on"));
+        return Err(fail(node, whole, format!("its weights are for {c_in} channels{from}")));
+    }
+    let part = conv.first.map(|first| channels::slice(whole, first, c_in));
+    let x = part.as_ref().unwrap_or(whole);
+    let (Some(out), Some(result)) = (conv.output(x.shape), conv.result(x.shape)) else {
         return Err(fail(node, x, format!("a {0}x{0} window does not fit", conv.kernel)));
     };
-    if conv.out == 0
-        || conv.groups == 0
-        || !x.shape.c.is_multiple_of(conv.groups)
-        || !conv.out.is_multiple_of(conv.groups)
-    {
+    if conv.out == 0 || conv.groups == 0 || !conv.out.is_multiple_of(conv.groups) || c_in == 0 {
         let problem = format!("{} groups must divide its channels and the {} of the output", conv.groups, conv.out);
         return Err(fail(node, x, problem));
     }
+    if conv.shuffle == 0 || !conv.out.is_multiple_of(conv.shuffle) {
+        return Err(fail(
+            node,
+            x,
+            format!("{} groups must divide the {} channels of the output", conv.shuffle, conv.out),
+        ));
+    }
     let mut operands = inputs[1..].iter().copied();
     let gate = if conv.gate { operands.next() } else { None };
-    let residual = if conv.residual { operands.next() } else { None };
+    let other = if conv.join.is_some() { operands.next() } else { None };
     if let Some(gate) = gate {
         expect(node, gate, gate_shape(x.shape), "the gate")?;
     }
-    if let Some(residual) = residual {
-        expect(node, residual, out, "the residual")?;
+    if let Some(other) = other {
+        let want = match conv.join {
+            Join::Interleave => Shape { c: other.shape.c.max(conv.out), ..out },
+            _ => result,
+        };
+        expect(node, other, want, "the other operand")?;
     }
-    let fan_in = x.shape.c / conv.groups * conv.kernel * conv.kernel;
+    let moved = conv.keep_input || conv.shuffle > 1;
+    let fan_in = c_in / conv.groups * conv.kernel * conv.kernel;
     let task = ConvTask {
         conv,
         x,
@@ -142,20 +184,36 @@ fn conv2d(context: &Context, conv: &crate::graph::Conv2d, inputs: &[&Tensor]) ->
             Some(bias) => widen(&context.values(bias, x, conv.out)?),
             None => vec![0.0; conv.out],
         },
-        residual,
+        residual: other.filter(|_| !moved && conv.join != Join::Interleave),
         out,
     };
-    let y = match conv.kind(x.shape.c) {
+    let mut y = match conv.kind(x.shape.c) {
         ConvKind::Pointwise => pointwise::pointwise(&task),
         ConvKind::Depthwise => depthwise::depthwise(&task),
         ConvKind::Dense | ConvKind::Grouped => conv::conv(&task),
+    };
+    if conv.shuffle > 1 {
+        y = channels::shuffle(&y, conv.shuffle);
+    }
+    if conv.keep_input {
+        y = channels::concat(x, &y);
+    }
+    y = match (conv.join, other) {
+        (Join::Interleave, Some(other)) => {
+            channels::shuffle(&channels::concat(&channels::slice(other, 0, conv.out), &y), 2)
+        }
+        (Join::Add, Some(other)) if moved => elementwise::add(&y, other, result.c),
+        (Join::AddFirst(_) | Join::AddThenAct, _) if moved => {
+            return Err(fail(node, x, "this residual does not go with rearranged channels".into()));
+        }
+        _ => y,
     };
     Ok(if conv.pool { pool::global_avg(&y) } else { y })
 }
 
 /// A convolution with its operands, all shapes checked.
 struct ConvTask<'a> {
-    conv: &'a crate::graph::Conv2d,
+    conv: &'a Conv2d,
     x: &'a Tensor,
     /// Factor of each image and channel of `x`, `[N, C_in]`; ones without a gate.
     gate: Vec<f64>,
@@ -163,8 +221,9 @@ struct ConvTask<'a> {
     weight: &'a [f32],
     /// `[out]`, zeros without one.
     bias: Vec<f64>,
+    /// What the convolution itself adds, as its [`Join`] says.
     residual: Option<&'a Tensor>,
-    /// Shape of the output before pooling.
+    /// Shape of its output.
     out: Shape,
 }
 
@@ -172,9 +231,16 @@ impl ConvTask<'_> {
     /// Stores finished sums (without bias) of consecutive output channels, the first being `channel`, at
     /// position `at` of the output's data.
     fn store(&self, sums: &[f64], channel: usize, at: usize, y: &mut [f32]) {
+        let act = self.conv.act;
         for (i, (y, sum)) in y.iter_mut().zip(sums).enumerate() {
-            let value = self.conv.act.eval(sum + self.bias[channel + i]);
-            *y = self.residual.map_or(value, |r| value + f64::from(r.data[at + i])) as f32;
+            let sum = sum + self.bias[channel + i];
+            let other = self.residual.map_or(0.0, |r| f64::from(r.data[at + i]));
+            let value = match self.conv.join {
+                Join::AddThenAct => act.eval(sum + other),
+                Join::AddFirst(channels) if channel + i >= channels => act.eval(sum),
+                _ => act.eval(sum) + other,
+            };
+            *y = value as f32;
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Each operation against a loop as the textbook writes it, and fused operations against their parts.
 
 use super::*;
-use crate::graph::{Activation, BatchNorm, Builder, Conv2d, ConvArgs, Param, Source, SqueezeExcite};
+use crate::graph::{
+    Activation, BatchNorm, Builder, Conv2d, ConvArgs, Join, Param, Pool, PoolKind, Source, SqueezeExcite,
+};
 use crate::tensor::Padding;
 
 /// Reproducible values in [-1, 1).
@@ -64,29 +66,37 @@ fn padded(padding: Padding, size: usize, kernel: usize, stride: usize) -> (usize
             let missing = (out as isize - 1) * stride as isize + kernel as isize - size as isize;
             (out, missing.max(0) as usize / 2)
         }
+        Padding::SameFixed => {
+            let zeros = kernel as isize - (stride as isize).min(kernel as isize);
+            (((size as isize + zeros - kernel as isize) / stride as isize + 1) as usize, zeros as usize / 2)
+        }
     }
 }
 
-/// One convolution with everything that can be fused around it, against the definition.
+/// One convolution with everything that can be fused around it, against the definition. `c` counts the channels that
+/// the weights are for; the input has `first` more in front of them, and one behind where it has any.
 fn check_conv(conv: Conv2d, [n, h, w, c]: [usize; 4], random: &mut Random) {
     let Conv2d { out, kernel: k, stride: s, groups, padding, .. } = conv;
+    let first = conv.first.unwrap_or(0);
     let place = format!("{conv:?} on {n}x{h}x{w}x{c}");
     let mut shapes = vec![vec![out, c / groups, k, k]];
     shapes.extend(conv.bias.map(|_| vec![out]));
     let (graph, weights) = single(Op::Conv2d(conv), &shapes, random);
-    let x = random.tensor(n, h, w, c);
+    let x = random.tensor(n, h, w, if first > 0 { first + c + 1 } else { c });
     let gate = random.tensor(n, 1, 1, c);
     let ((oh, top), (ow, left)) = (padded(padding, h, k, s), padded(padding, w, k, s));
-    let residual = random.tensor(n, oh, ow, out);
+    let kept = if conv.keep_input { c } else { 0 };
+    let turns = conv.join == Join::Interleave;
+    let other = random.tensor(n, oh, ow, if turns { out + 1 } else { kept + out });
     let mut inputs = vec![&x];
     inputs.extend(conv.gate.then_some(&gate));
-    inputs.extend(conv.residual.then_some(&residual));
+    inputs.extend(conv.join.is_some().then_some(&other));
     let y = eval_node(&graph, &weights, 1, &inputs).unwrap();
 
     let weight = weights.values(&graph, 0).unwrap();
     let bias = conv.bias.map(|b| weights.values(&graph, b).unwrap());
     let inputs_per_group = c / groups;
-    let value = |n: usize, oy: usize, ox: usize, o: usize| {
+    let sum = |n: usize, oy: usize, ox: usize, o: usize| {
         let mut sum = bias.as_ref().map_or(0.0, |b| f64::from(b[o]));
         for i in 0..inputs_per_group {
             let channel = o / (out / groups) * inputs_per_group + i;
@@ -99,20 +109,35 @@ fn check_conv(conv: Conv2d, [n, h, w, c]: [usize; 4], random: &mut Random) {
                     }
                     let gate = if conv.gate { at(&gate, n, 0, 0, channel) } else { 1.0 };
                     let weight = f64::from(weight[((o * inputs_per_group + i) * k + ky) * k + kx]);
-                    sum += at(&x, n, iy as usize, ix as usize, channel) * gate * weight;
+                    sum += at(&x, n, iy as usize, ix as usize, first + channel) * gate * weight;
                 }
             }
         }
-        conv.act.eval(sum) + if conv.residual { at(&residual, n, oy, ox, o) } else { 0.0 }
+        sum
     };
+    // Row by row of the definition: shuffled, behind the input, joined.
+    let value = |n: usize, oy: usize, ox: usize, o: usize| {
+        let joined = |o: usize| at(&other, n, oy, ox, o);
+        let r = |o: usize| sum(n, oy, ox, o % conv.shuffle * (out / conv.shuffle) + o / conv.shuffle);
+        let y = |o: usize| if o < kept { at(&x, n, oy, ox, o) } else { conv.act.eval(r(o - kept)) };
+        match conv.join {
+            Join::None => y(o),
+            Join::Add => y(o) + joined(o),
+            Join::AddFirst(channels) => y(o) + if o < channels { joined(o) } else { 0.0 },
+            Join::AddThenAct => conv.act.eval(r(o) + joined(o)),
+            Join::Interleave if o.is_multiple_of(2) => joined(o / 2),
+            Join::Interleave => y(o / 2),
+        }
+    };
+    let channels = kept + out + if turns { out } else { 0 };
     if !conv.pool {
-        return close(&y, Shape::new(n, oh, ow, out), value, &place);
+        return close(&y, Shape::new(n, oh, ow, channels), value, &place);
     }
     let mean = |n, _, _, o| {
         let sum: f64 = (0..oh * ow).map(|p| value(n, p / ow, p % ow, o)).sum();
         sum / (oh * ow) as f64
     };
-    close(&y, Shape::new(n, 1, 1, out), mean, &place);
+    close(&y, Shape::new(n, 1, 1, channels), mean, &place);
 }
 
 #[test]
@@ -121,29 +146,27 @@ fn convolutions_of_every_kind_match_the_definition() {
     // Input channels, output channels, groups: matrix products, one channel in or out, groups, depthwise.
     let widths =
         [(1, 1, 1), (3, 5, 1), (8, 4, 1), (7, 9, 1), (6, 4, 2), (6, 12, 6), (12, 6, 3), (5, 5, 5), (16, 16, 16)];
-    let windows = [(1, 1), (1, 2), (2, 1), (3, 1), (3, 2), (5, 1), (5, 2), (7, 2), (4, 3)];
+    let windows: [(usize, usize); 9] = [(1, 1), (1, 2), (2, 1), (3, 1), (3, 2), (5, 1), (5, 2), (7, 2), (4, 3)];
     let sizes = [[1, 7, 5], [2, 6, 9], [1, 4, 1], [3, 1, 1]];
     let mut round = 0u32;
     for (c, out, groups) in widths {
         for (kernel, stride) in windows {
             for [n, h, w] in sizes {
-                for padding in [Padding::Symmetric, Padding::Same] {
-                    if padding == Padding::Symmetric && h.min(w) + (kernel - 1) / 2 * 2 < kernel {
+                for padding in [Padding::Symmetric, Padding::Same, Padding::SameFixed] {
+                    if padding != Padding::Same
+                        && h.min(w) + ((kernel - 1) / 2 * 2).min(kernel.saturating_sub(stride)) < kernel
+                    {
                         continue;
                     }
                     round += 1;
+                    let joins = [Join::None, Join::Add, Join::AddFirst(out / 2), Join::AddThenAct, Join::None];
                     let conv = Conv2d {
-                        weight: 0,
-                        bias: round.is_multiple_of(2).then_some(1),
-                        out,
-                        kernel,
-                        stride,
-                        padding,
-                        groups,
                         act: [Activation::Identity, Activation::Swish, Activation::Relu6][round as usize % 3],
                         gate: round % 5 < 2,
-                        residual: round % 7 < 3,
+                        join: joins[round as usize % 7 % 5],
                         pool: round % 11 < 3,
+                        bias: round.is_multiple_of(2).then_some(1),
+                        ..Conv2d::plain(0, None, ConvArgs { out, kernel, stride, groups, bias: false }, padding)
                     };
                     check_conv(conv, [n, h, w, c], &mut random);
                 }
@@ -156,22 +179,70 @@ fn convolutions_of_every_kind_match_the_definition() {
 #[test]
 fn many_pixels_and_channels_cross_every_block() {
     let pointwise = Conv2d {
-        weight: 0,
-        bias: Some(1),
-        out: 13,
-        kernel: 1,
-        stride: 1,
-        padding: Padding::Same,
-        groups: 1,
         act: Activation::Swish,
         gate: true,
-        residual: true,
-        pool: false,
+        join: Join::Add,
+        ..Conv2d::plain(0, Some(1), ConvArgs::pointwise(13), Padding::Same)
     };
     for (n, h, w) in [(1, 31, 33), (3, 17, 19), (2, 1, 1), (1, 2, 5)] {
         check_conv(pointwise, [n, h, w, 21], &mut Random(2));
     }
     check_conv(Conv2d { kernel: 3, stride: 2, ..pointwise }, [2, 40, 37, 5], &mut Random(3));
+}
+
+#[test]
+fn rearranged_channels_match_the_definition() {
+    let mut random = Random(8);
+    let plain = |args| Conv2d { act: Activation::Relu, ..Conv2d::plain(0, Some(1), args, Padding::Symmetric) };
+    let depthwise = plain(ConvArgs::depthwise(6, 3, 1));
+    for join in [Join::None, Join::Add] {
+        check_conv(Conv2d { keep_input: true, join, ..depthwise }, [2, 5, 7, 6], &mut random);
+        check_conv(Conv2d { first: Some(3), join, ..plain(ConvArgs::pointwise(6)) }, [2, 5, 7, 5], &mut random);
+        let grouped = ConvArgs { groups: 2, ..ConvArgs::pointwise(12) };
+        check_conv(Conv2d { shuffle: 3, join, ..plain(grouped) }, [2, 5, 7, 4], &mut random);
+    }
+    let turns = Conv2d { join: Join::Interleave, first: Some(2), ..plain(ConvArgs::pointwise(5)) };
+    check_conv(turns, [2, 5, 7, 4], &mut random);
+    check_conv(Conv2d { pool: true, ..turns }, [2, 5, 7, 4], &mut random);
+}
+
+#[test]
+fn channel_operations_and_windows_match_the_definition() {
+    let mut random = Random(9);
+    let (x, y) = (random.tensor(2, 5, 7, 6), random.tensor(2, 5, 7, 3));
+    let eval = |op: Op, inputs: &[&Tensor]| {
+        let (graph, weights) = single(op, &[], &mut Random(0));
+        eval_node(&graph, &weights, 1, inputs).unwrap()
+    };
+    let shape = |c| Shape::new(2, 5, 7, c);
+    let concat = |n, h, w, c| if c < 6 { at(&x, n, h, w, c) } else { at(&y, n, h, w, c - 6) };
+    close(&eval(Op::Concat, &[&x, &y]), shape(9), concat, "concat");
+    close(&eval(Op::Slice { first: 2, channels: 3 }, &[&x]), shape(3), |n, h, w, c| at(&x, n, h, w, c + 2), "slice");
+    // [0 1 | 2 3 | 4 5] by turns.
+    let order = [0, 2, 4, 1, 3, 5];
+    close(&eval(Op::Shuffle { groups: 3 }, &[&x]), shape(6), |n, h, w, c| at(&x, n, h, w, order[c]), "shuffle");
+    let first = |n, h, w, c| at(&x, n, h, w, c) * if c < 4 { 2.0 } else { 1.0 };
+    close(&eval(Op::Add { channels: Some(4) }, &[&x, &x]), shape(6), first, "add");
+    for (kernel, stride, padding) in [(3, 2, Padding::Symmetric), (2, 2, Padding::Same), (3, 1, Padding::Same)] {
+        let ((oh, top), (ow, left)) = (padded(padding, 5, kernel, stride), padded(padding, 7, kernel, stride));
+        for kind in [PoolKind::Max, PoolKind::Average] {
+            let window = |n, oy: usize, ox: usize, c| {
+                let taps = (0..kernel * kernel).filter_map(|tap| {
+                    let iy = (oy * stride + tap / kernel) as isize - top as isize;
+                    let ix = (ox * stride + tap % kernel) as isize - left as isize;
+                    let inside = (0..5).contains(&iy) && (0..7).contains(&ix);
+                    inside.then(|| at(&x, n, iy as usize, ix as usize, c))
+                });
+                let values: Vec<f64> = taps.collect();
+                match kind {
+                    PoolKind::Max => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+                    PoolKind::Average => values.iter().sum::<f64>() / values.len() as f64,
+                }
+            };
+            let got = eval(Op::Pool(Pool { kind, kernel, stride, padding }), &[&x]);
+            close(&got, Shape::new(2, oh, ow, 6), window, &format!("{kind:?} {kernel} {stride}"));
+        }
+    }
 }
 
 #[test]
@@ -214,8 +285,16 @@ fn elementwise_operations_match_the_definition() {
         let (graph, weights) = single(op, &[], &mut Random(0));
         eval_node(&graph, &weights, 1, inputs).unwrap()
     };
-    close(&eval(Op::Add, &[&x, &other]), shape, |n, h, w, c| at(&x, n, h, w, c) + at(&other, n, h, w, c), "add");
-    close(&eval(Op::Scale, &[&x, &gate]), shape, |n, h, w, c| at(&x, n, h, w, c) * at(&gate, n, 0, 0, c), "scale");
+    close(
+        &eval(Op::Add { channels: None }, &[&x, &other]),
+        shape,
+        |n, h, w, c| at(&x, n, h, w, c) + at(&other, n, h, w, c),
+        "add",
+    );
+    let scaled = |n, h, w, c| at(&x, n, h, w, c) * at(&gate, n, 0, 0, c);
+    close(&eval(Op::Scale { residual: false }, &[&x, &gate]), shape, scaled, "scale");
+    let summed = |n, h, w, c| scaled(n, h, w, c) + at(&other, n, h, w, c);
+    close(&eval(Op::Scale { residual: true }, &[&x, &gate, &other]), shape, summed, "scale and add");
     let mean = |n, _, _, c| (0..37 * 41).map(|i| at(&x, n, i / 41, i % 41, c)).sum::<f64>() / (37.0 * 41.0);
     close(&eval(Op::GlobalAvgPool, &[&x]), Shape::new(2, 1, 1, 11), mean, "pool");
     let wide = Tensor { data: x.data.iter().map(|v| v * 8.0).collect(), ..x.clone() };
@@ -308,7 +387,7 @@ fn fused_network(plain: &Graph) -> Graph {
     };
     let stem = fused("conv_stem", "bn1.norm", &|c| c.act = Activation::Swish);
     let dw = fused("dw", "bn2.norm", &|c| c.act = Activation::Relu6);
-    let pwl = fused("pwl", "bn3", &|c| (c.gate, c.residual) = (true, true));
+    let pwl = fused("pwl", "bn3", &|c| (c.gate, c.join) = (true, Join::Add));
     let head = fused("head", "bn4.norm", &|c| (c.act, c.pool) = (Activation::Swish, true));
     let id = |name: &str| params.iter().position(|p| p.name == name).unwrap();
     let se = Op::SqueezeExcite(SqueezeExcite {
@@ -361,7 +440,7 @@ fn operands_that_do_not_fit_are_errors() {
     assert!(run(&plain, &weights, &x(0, 8, 3)).is_err());
     assert!(run(&plain, &weights, &Tensor { data: vec![0.0; 5], ..x(8, 8, 3) }).is_err());
     let error = eval_node(&plain, &weights, 1, &[&x(8, 8, 4)]).unwrap_err().to_string();
-    assert!(error.contains("node conv_stem: conv_stem.weight must hold 288 values, holds 216"), "{error}");
+    assert!(error.contains("conv_stem") && error.contains("weights are for 3 channels"), "{error}");
     assert!(eval_node(&plain, &weights, 1, &[]).is_err());
     assert!(eval_node(&plain, &weights, 1, &[&x(8, 0, 3)]).is_err());
     assert!(eval_node(&plain, &weights, 999, &[&x(8, 8, 3)]).is_err());

@@ -5,7 +5,7 @@ use super::{Gpu, WeightBuffers, checked, mapping};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::kernels::{Launch, Role};
-use crate::plan::{Plan, ValueId};
+use crate::plan::{Plan, Value, ValueId};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 use std::time::Duration;
@@ -207,7 +207,7 @@ impl Executor {
         }
         for &(_, value) in &plan_step.writes {
             let nan = vec![f32::NAN; (self.plan.values[value].shape.padded_bytes() / 4) as usize];
-            self.gpu.queue().write_buffer(self.buffer(value), 0, bytemuck::cast_slice(&nan));
+            self.write_raw(value, &nan);
         }
         let mut encoder =
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
@@ -239,18 +239,24 @@ impl Executor {
         });
         let mut encoder =
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read") });
-        encoder.copy_buffer_to_buffer(self.buffer(value), 0, &staging, 0, shape.padded_bytes());
+        self.copy(&mut encoder, value, &staging, 0);
         let index = self.gpu.queue().submit([encoder.finish()]);
         let bytes = self.map(&staging, Some(index)).await?;
         Tensor::from_padded(shape, bytemuck::cast_slice(&bytes))
     }
 
     fn write(&self, value: ValueId, tensor: &Tensor) {
-        self.gpu.queue().write_buffer(self.buffer(value), 0, bytemuck::cast_slice(&tensor.to_padded()));
+        self.write_raw(value, &tensor.to_padded());
     }
 
-    fn buffer(&self, value: ValueId) -> &wgpu::Buffer {
-        &self.buffers[self.plan.values[value].buffer]
+    fn write_raw(&self, value: ValueId, padded: &[f32]) {
+        let Value { buffer, offset, .. } = self.plan.values[value];
+        self.gpu.queue().write_buffer(&self.buffers[buffer], offset, bytemuck::cast_slice(padded));
+    }
+
+    fn copy(&self, encoder: &mut wgpu::CommandEncoder, value: ValueId, to: &wgpu::Buffer, at: u64) {
+        let Value { buffer, offset, shape, .. } = self.plan.values[value];
+        encoder.copy_buffer_to_buffer(&self.buffers[buffer], offset, to, at, shape.padded_bytes());
     }
 
     /// The whole inference: one compute pass, then the outputs and times into the readback buffer.
@@ -259,13 +265,7 @@ impl Executor {
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&self.plan.name) });
         self.encode(&mut encoder, 0..self.plan.steps.len(), self.timer.as_ref().map(|t| (&t.queries, 0)));
         for ((_, value), &offset) in self.plan.outputs.iter().zip(&self.offsets) {
-            encoder.copy_buffer_to_buffer(
-                self.buffer(*value),
-                0,
-                &self.readback,
-                offset,
-                self.plan.values[*value].shape.padded_bytes(),
-            );
+            self.copy(&mut encoder, *value, &self.readback, offset);
         }
         if let Some(timer) = &self.timer {
             encoder.resolve_query_set(&timer.queries, 0..2, &timer.resolved, 0);
@@ -393,7 +393,7 @@ impl<'a> Operands<'a> {
         let value = &self.plan.values[value];
         wgpu::BindingResource::Buffer(wgpu::BufferBinding {
             buffer: &self.buffers[value.buffer],
-            offset: 0,
+            offset: value.offset,
             size: std::num::NonZeroU64::new(value.shape.padded_bytes()),
         })
     }

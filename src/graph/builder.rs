@@ -1,6 +1,6 @@
 //! Builds graphs node by node, with scoped parameter names and wiring checked as it goes.
 
-use super::{Activation, BatchNorm, Conv2d, Graph, Node, NodeId, Op, Param, ParamId, Source};
+use super::{Activation, BatchNorm, Conv2d, Graph, Node, NodeId, Op, Param, ParamId, Pool, PoolKind, Source};
 use crate::error::{Error, Result};
 use crate::tensor::Padding;
 use std::collections::BTreeMap;
@@ -127,19 +127,7 @@ impl Builder {
 
     fn conv_node(&mut self, name: &str, x: Value, args: ConvArgs, weight: ParamId, bias: bool) -> Result<Value> {
         let bias = bias.then(|| self.param(&format!("{name}.bias"), vec![args.out]));
-        let op = Op::Conv2d(Conv2d {
-            weight,
-            bias,
-            out: args.out,
-            kernel: args.kernel,
-            stride: args.stride,
-            padding: self.padding,
-            groups: args.groups,
-            act: Activation::Identity,
-            gate: false,
-            residual: false,
-            pool: false,
-        });
+        let op = Op::Conv2d(Conv2d::plain(weight, bias, args, self.padding));
         self.push(name, op, &[x], args.out)
     }
 
@@ -148,14 +136,23 @@ impl Builder {
     /// # Errors
     /// [`Error::Architecture`] for a repeated name.
     pub fn bn_act(&mut self, name: &str, x: Value, act: Activation) -> Result<Value> {
-        let [gamma, beta, mean, var] = ["weight", "bias", "running_mean", "running_var"]
-            .map(|leaf| self.param(&format!("{name}.{leaf}"), vec![x.channels]));
+        let [gamma, beta, mean, var] = self.bn_params(name, x.channels);
         let bn = Op::BatchNorm(BatchNorm { gamma, beta, mean, var, eps: self.bn_eps });
         if act == Activation::Identity {
             return self.push(name, bn, &[x], x.channels);
         }
         let normalised = self.push(&format!("{name}.norm"), bn, &[x], x.channels)?;
         self.push(name, Op::Activation(act), &[normalised], x.channels)
+    }
+
+    /// Declares a batch norm that checkpoints hold and the network never applies.
+    pub fn unused_bn(&mut self, name: &str, channels: usize) {
+        self.bn_params(name, channels);
+    }
+
+    fn bn_params(&mut self, name: &str, channels: usize) -> [ParamId; 4] {
+        ["weight", "bias", "running_mean", "running_var"]
+            .map(|leaf| self.param(&format!("{name}.{leaf}"), vec![channels]))
     }
 
     /// Activation alone.
@@ -174,13 +171,25 @@ impl Builder {
         self.push(name, Op::GlobalAvgPool, &[x], x.channels)
     }
 
+    /// A window over each channel by itself, under the network's padding.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`] for zero sizes.
+    pub fn pool(&mut self, name: &str, x: Value, kind: PoolKind, kernel: usize, stride: usize) -> Result<Value> {
+        if kernel == 0 || stride == 0 {
+            return self.fail(name, format!("kernel {kernel} and stride {stride} must be positive"));
+        }
+        let pool = Pool { kind, kernel, stride, padding: self.padding };
+        self.push(name, Op::Pool(pool), &[x], x.channels)
+    }
+
     /// `x` times a gate per image and channel.
     ///
     /// # Errors
     /// [`Error::Architecture`] when the channels differ.
     pub fn scale(&mut self, name: &str, x: Value, gate: Value) -> Result<Value> {
         self.same_channels(name, x, gate)?;
-        self.push(name, Op::Scale, &[x, gate], x.channels)
+        self.push(name, Op::Scale { residual: false }, &[x, gate], x.channels)
     }
 
     /// `x + y`.
@@ -189,7 +198,50 @@ impl Builder {
     /// [`Error::Architecture`] when the channels differ.
     pub fn add(&mut self, name: &str, x: Value, y: Value) -> Result<Value> {
         self.same_channels(name, x, y)?;
-        self.push(name, Op::Add, &[x, y], x.channels)
+        self.push(name, Op::Add { channels: None }, &[x, y], x.channels)
+    }
+
+    /// `x + y` in the first `channels` channels, `x` in the others.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`] when the operands' channels differ or are fewer than `channels`.
+    pub fn add_first(&mut self, name: &str, x: Value, y: Value, channels: usize) -> Result<Value> {
+        self.same_channels(name, x, y)?;
+        if channels > x.channels {
+            return self.fail(name, format!("adds {channels} channels of {}", x.channels));
+        }
+        let channels = (channels < x.channels).then_some(channels);
+        self.push(name, Op::Add { channels }, &[x, y], x.channels)
+    }
+
+    /// The channels of `x`, then those of `y`.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`] for a repeated name.
+    pub fn concat(&mut self, name: &str, x: Value, y: Value) -> Result<Value> {
+        self.push(name, Op::Concat, &[x, y], x.channels + y.channels)
+    }
+
+    /// `channels` channels from `first` on.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`] when there are none, or not so many.
+    pub fn slice(&mut self, name: &str, x: Value, first: usize, channels: usize) -> Result<Value> {
+        if channels == 0 || first + channels > x.channels {
+            return self.fail(name, format!("takes channels {first} to {} of {}", first + channels, x.channels));
+        }
+        self.push(name, Op::Slice { first, channels }, &[x], channels)
+    }
+
+    /// Channels shuffled among groups ([`Op::Shuffle`]).
+    ///
+    /// # Errors
+    /// [`Error::Architecture`] when `groups` do not divide the channels.
+    pub fn shuffle(&mut self, name: &str, x: Value, groups: usize) -> Result<Value> {
+        if groups == 0 || !x.channels.is_multiple_of(groups) {
+            return self.fail(name, format!("{groups} groups must divide {} channels", x.channels));
+        }
+        self.push(name, Op::Shuffle { groups }, &[x], x.channels)
     }
 
     /// Squeeze-and-excitation applied to `x` (see [`super::SqueezeExcite`]), with timm's names under `name`:

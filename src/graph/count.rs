@@ -48,7 +48,7 @@ impl Graph {
             Op::Conv2d(conv) => {
                 let x = shapes[node.inputs[0]];
                 let positions = conv.output(x).map_or(0, |o| o.n * o.pixels());
-                positions * conv.out * (x.c / conv.groups) * conv.kernel * conv.kernel
+                positions * self.params[conv.weight].len()
             }
             Op::SqueezeExcite(se) => {
                 let x = shapes[node.inputs[0]];

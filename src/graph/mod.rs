@@ -8,10 +8,11 @@ mod builder;
 mod count;
 mod op;
 mod shapes;
+mod text;
 
 pub use builder::{Builder, ConvArgs, Value};
 pub use count::Counts;
-pub use op::{Activation, BatchNorm, Conv2d, ConvKind, Op, SqueezeExcite};
+pub use op::{Activation, BatchNorm, Conv2d, ConvKind, Join, Op, Pool, PoolKind, SqueezeExcite, shuffled};
 
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
@@ -123,6 +124,25 @@ impl Graph {
             }
         }
         users
+    }
+
+    /// Channels of every node's value, whatever the input's size.
+    pub fn channels(&self) -> Vec<usize> {
+        let mut channels: Vec<usize> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let input = |i: usize| node.inputs.get(i).map_or(0, |&id| channels[id]);
+            channels.push(match node.op {
+                Op::Input => self.in_channels,
+                Op::Conv2d(conv) => {
+                    let kept = if conv.keep_input { input(0) } else { 0 };
+                    conv.out + kept + if conv.join == Join::Interleave { conv.out } else { 0 }
+                }
+                Op::Concat => input(0) + input(1),
+                Op::Slice { channels, .. } => channels,
+                _ => input(0),
+            });
+        }
+        channels
     }
 
     /// True when the node's value is one of the network's outputs.

@@ -73,10 +73,14 @@ pub struct BatchNorm {
     pub eps: f64,
 }
 
-/// A convolution with what the passes fuse around it:
-/// `y = act(conv(x * gate) + bias) + residual`, then the mean over positions when `pool`.
+/// A convolution with what the passes fuse around it. In this order:
 ///
-/// Inputs: `x`, then the gate `[N, 1, 1, C_in]` when `gate`, then the residual (output's shape) when `residual`.
+/// - `x` is the first input, or its channels from `first` on, times the gate `[N, 1, 1, C_in]` when `gate` (second input);
+/// - `r = act(conv(x) + bias)`, its channels shuffled when `shuffle` is over 1 ([`Op::Shuffle`]), and behind those of
+///   `x` when `keep_input`: `[x | r]`;
+/// - `join` says what the last input does to it, if there is one;
+/// - the mean over positions when `pool`.
+///
 /// A linear layer is a 1x1 convolution whose weight has two dimensions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv2d {
@@ -98,10 +102,40 @@ pub struct Conv2d {
     pub act: Activation,
     /// The input is multiplied by a gate per image and channel.
     pub gate: bool,
-    /// A tensor of the output's shape is added after the activation.
-    pub residual: bool,
+    /// Where the weights are for a part of the input's channels only: its first one.
+    pub first: Option<usize>,
+    /// The output starts with the input's channels, all of them; its size is the input's.
+    pub keep_input: bool,
+    /// Groups of [`Op::Shuffle`] of the sums; 1 for none.
+    pub shuffle: usize,
+    /// How another tensor enters the result.
+    pub join: Join,
     /// The output is averaged over all positions.
     pub pool: bool,
+}
+
+/// How another tensor enters the result `r` of a [`Conv2d`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Join {
+    /// There is none.
+    #[default]
+    None,
+    /// `r + other`, a tensor of the same shape: the residual of a linear bottleneck.
+    Add,
+    /// The same in so many channels only, the first ones; the others are `r`'s (MobileNeXt's identity multiplier).
+    AddFirst(usize),
+    /// `act(conv(x) + bias + other)`: ResNet's residual.
+    AddThenAct,
+    /// `other[0], r[0], other[1], r[1], ...`: [`Op::Concat`], then [`Op::Shuffle`] of two groups (ShuffleNetV2). Of
+    /// `other` the first channels count, as many as `r` has.
+    Interleave,
+}
+
+impl Join {
+    /// Whether there is another tensor.
+    pub fn is_some(self) -> bool {
+        self != Self::None
+    }
 }
 
 /// The classes of convolution that differ in how they are computed.
@@ -118,6 +152,32 @@ pub enum ConvKind {
 }
 
 impl Conv2d {
+    /// A convolution with nothing fused around it.
+    pub const fn plain(weight: ParamId, bias: Option<ParamId>, args: super::ConvArgs, padding: Padding) -> Self {
+        let super::ConvArgs { out, kernel, stride, groups, .. } = args;
+        Self {
+            weight,
+            bias,
+            out,
+            kernel,
+            stride,
+            padding,
+            groups,
+            act: Activation::Identity,
+            gate: false,
+            first: None,
+            keep_input: false,
+            shuffle: 1,
+            join: Join::None,
+            pool: false,
+        }
+    }
+
+    /// Whether its output is `r` itself: no channels rearranged, nothing joined or pooled.
+    pub fn is_plain(&self) -> bool {
+        !self.keep_input && self.shuffle == 1 && !self.join.is_some() && !self.pool
+    }
+
     /// Its class, given the number of input channels.
     pub fn kind(&self, in_channels: usize) -> ConvKind {
         match self.groups {
@@ -149,6 +209,28 @@ pub struct SqueezeExcite {
     pub gate: Activation,
 }
 
+/// A window that slides over each channel by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pool {
+    /// What becomes of the values under the window; positions outside the image do not count.
+    pub kind: PoolKind,
+    /// Edge of the square window.
+    pub kernel: usize,
+    /// Step of the window, the same on both axes.
+    pub stride: usize,
+    /// Where the windows lie.
+    pub padding: Padding,
+}
+
+/// The kinds of [`Pool`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PoolKind {
+    /// The largest value.
+    Max,
+    /// The mean of the values inside the image.
+    Average,
+}
+
 /// What a node computes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Op {
@@ -162,12 +244,40 @@ pub enum Op {
     Activation(Activation),
     /// Mean over all positions: `[N, H, W, C]` to `[N, 1, 1, C]`.
     GlobalAvgPool,
-    /// First input times the second, a gate `[N, 1, 1, C]`.
-    Scale,
-    /// Sum of two tensors of one shape.
-    Add,
+    /// See [`Pool`].
+    Pool(Pool),
+    /// First input times the second, a gate `[N, 1, 1, C]`, plus the third where there is a `residual`.
+    Scale {
+        /// A tensor of the first input's shape is added.
+        residual: bool,
+    },
+    /// Sum of two tensors of one shape; beyond so many `channels`, the first one alone.
+    Add {
+        /// The first channels that are added up; `None` for all.
+        channels: Option<usize>,
+    },
+    /// The channels of the first input, then those of the second: `[N, H, W, C1 + C2]`.
+    Concat,
+    /// Some of the channels: `[N, H, W, channels]`.
+    Slice {
+        /// The first one.
+        first: usize,
+        /// How many.
+        channels: usize,
+    },
+    /// Channels as a matrix of so many rows, transposed: `y[c] = x[c % groups * (C / groups) + c / groups]` (ShuffleNet,
+    /// arXiv:1707.01083, section 3.1).
+    Shuffle {
+        /// Rows of the matrix; they divide the channels.
+        groups: usize,
+    },
     /// See [`SqueezeExcite`].
     SqueezeExcite(SqueezeExcite),
+}
+
+/// The channel that [`Op::Shuffle`] puts at place `c` of `channels`.
+pub const fn shuffled(c: usize, channels: usize, groups: usize) -> usize {
+    c % groups * (channels / groups) + c / groups
 }
 
 impl Op {
@@ -175,9 +285,11 @@ impl Op {
     pub fn arity(&self) -> usize {
         match self {
             Self::Input => 0,
-            Self::Conv2d(c) => 1 + usize::from(c.gate) + usize::from(c.residual),
+            Self::Conv2d(c) => 1 + usize::from(c.gate) + usize::from(c.join.is_some()),
             Self::BatchNorm(_) | Self::Activation(_) | Self::GlobalAvgPool | Self::SqueezeExcite(_) => 1,
-            Self::Scale | Self::Add => 2,
+            Self::Pool(_) | Self::Slice { .. } | Self::Shuffle { .. } => 1,
+            Self::Scale { residual } => 2 + usize::from(*residual),
+            Self::Add { .. } | Self::Concat => 2,
         }
     }
 
@@ -187,7 +299,7 @@ impl Op {
             Self::Conv2d(c) => std::iter::once(c.weight).chain(c.bias).collect(),
             Self::BatchNorm(b) => vec![b.gamma, b.beta, b.mean, b.var],
             Self::SqueezeExcite(s) => vec![s.reduce_weight, s.reduce_bias, s.expand_weight, s.expand_bias],
-            Self::Input | Self::Activation(_) | Self::GlobalAvgPool | Self::Scale | Self::Add => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -199,8 +311,13 @@ impl Op {
             Self::BatchNorm(_) => "batch_norm",
             Self::Activation(a) => a.name(),
             Self::GlobalAvgPool => "global_pool",
-            Self::Scale => "scale",
-            Self::Add => "add",
+            Self::Pool(Pool { kind: PoolKind::Max, .. }) => "max_pool",
+            Self::Pool(Pool { kind: PoolKind::Average, .. }) => "avg_pool",
+            Self::Scale { .. } => "scale",
+            Self::Add { .. } => "add",
+            Self::Concat => "concat",
+            Self::Slice { .. } => "slice",
+            Self::Shuffle { .. } => "shuffle",
             Self::SqueezeExcite(_) => "squeeze_excite",
         }
     }

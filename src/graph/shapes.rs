@@ -1,8 +1,8 @@
 //! Shape inference.
 
-use super::{Conv2d, Graph, Node, Op};
+use super::{Conv2d, Graph, Join, Node, Op, Pool};
 use crate::error::{Error, Result};
-use crate::tensor::{Shape, window};
+use crate::tensor::{Padding, Shape, window};
 
 impl Graph {
     /// The shape of every node's value for a network input of `n` images of `h` x `w`.
@@ -39,30 +39,80 @@ fn infer(node: &Node, shapes: &[Shape]) -> Result<Shape> {
     match node.op {
         Op::Input | Op::BatchNorm(_) | Op::Activation(_) => Ok(x),
         Op::GlobalAvgPool | Op::SqueezeExcite(_) => Ok(gate),
-        Op::Scale => operand(1, gate, "the gate").map(|()| x),
-        Op::Add => operand(1, x, "the other operand").map(|()| x),
+        Op::Pool(pool) => match pool.output(x) {
+            Some(y) => Ok(y),
+            None => fail(too_large(pool.kernel)),
+        },
+        Op::Scale { residual } => {
+            operand(1, gate, "the gate")?;
+            if residual { operand(2, x, "the residual").map(|()| x) } else { Ok(x) }
+        }
+        Op::Add { channels } if channels.is_some_and(|c| c > x.c) => {
+            fail(format!("adds {} channels of {}", channels.unwrap_or(0), x.c))
+        }
+        Op::Add { .. } => operand(1, x, "the other operand").map(|()| x),
+        Op::Concat => {
+            let other = shapes[node.inputs[1]];
+            operand(1, Shape { c: other.c, ..x }, "the other operand")?;
+            Ok(Shape { c: x.c + other.c, ..x })
+        }
+        Op::Slice { first, channels } if channels == 0 || first + channels > x.c => {
+            fail(format!("has no channels {first} to {}", first + channels))
+        }
+        Op::Slice { channels, .. } => Ok(Shape { c: channels, ..x }),
+        Op::Shuffle { groups } if groups == 0 || !x.c.is_multiple_of(groups) => {
+            fail(format!("{groups} groups must divide the channels"))
+        }
+        Op::Shuffle { .. } => Ok(x),
         Op::Conv2d(conv) => {
-            let Some(out) = conv.output(x) else {
-                return fail(format!("a {0}x{0} window does not fit", conv.kernel));
+            let Some(out) = conv.result(x) else {
+                return fail(too_large(conv.kernel));
             };
             let mut next = 1;
             if conv.gate {
                 operand(next, gate, "the gate")?;
                 next += 1;
             }
-            if conv.residual {
-                operand(next, out, "the residual")?;
+            match conv.join {
+                Join::None => {}
+                Join::Interleave => {
+                    let other = shapes[node.inputs[next]];
+                    operand(next, Shape { c: other.c.max(conv.out), ..out }, "the interleaved operand")?;
+                }
+                Join::Add | Join::AddFirst(_) | Join::AddThenAct => operand(next, out, "the residual")?,
             }
             Ok(if conv.pool { Shape { h: 1, w: 1, ..out } } else { out })
         }
     }
 }
 
-impl Conv2d {
-    /// Output shape before pooling, or `None` when the window does not fit.
+fn too_large(kernel: usize) -> String {
+    format!("a {kernel}x{kernel} window does not fit: it is larger than the padded input")
+}
+
+fn slide(x: Shape, padding: Padding, kernel: usize, stride: usize) -> Option<Shape> {
+    let h = window(padding, x.h, kernel, stride)?.out;
+    let w = window(padding, x.w, kernel, stride)?.out;
+    Some(Shape { h, w, ..x })
+}
+
+impl Pool {
+    /// Output shape, or `None` when the window does not fit.
     pub fn output(&self, x: Shape) -> Option<Shape> {
-        let h = window(self.padding, x.h, self.kernel, self.stride)?.out;
-        let w = window(self.padding, x.w, self.kernel, self.stride)?.out;
-        Some(Shape { n: x.n, h, w, c: self.out })
+        slide(x, self.padding, self.kernel, self.stride)
+    }
+}
+
+impl Conv2d {
+    /// Shape of the convolution's own sums, or `None` when the window does not fit.
+    pub fn output(&self, x: Shape) -> Option<Shape> {
+        Some(Shape { c: self.out, ..slide(x, self.padding, self.kernel, self.stride)? })
+    }
+
+    /// Output shape before pooling, or `None` when the window does not fit.
+    pub fn result(&self, x: Shape) -> Option<Shape> {
+        let kept = if self.keep_input { x.c } else { 0 };
+        let joined = if self.join == Join::Interleave { self.out } else { 0 };
+        Some(Shape { c: self.out + kept + joined, ..self.output(x)? })
     }
 }

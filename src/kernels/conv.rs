@@ -1,41 +1,23 @@
-//! Dense k x k convolution, computed directly. Shader: `shaders/conv.wgsl`.
+//! k x k convolution over all channels or groups of them, computed directly. Shader: `shaders/conv.wgsl`.
 
-use super::{AdapterClass, KernelKey, Launch, grid, indexable, pack_bias, pack_matrix};
+use super::{AdapterClass, Channels, KernelKey, Launch, Window, grid, indexable, join_code};
 use crate::error::Result;
-use crate::graph::Activation;
+use crate::graph::{Activation, Join};
 
 /// Name of the family.
 pub const NAME: &str = "conv";
 
-/// `y = act(conv(x) + bias) + residual`.
+/// `y = act(conv(x) + bias)`, joined with another tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Args {
-    /// Images.
-    pub n: usize,
-    /// Input rows.
-    pub h: usize,
-    /// Input columns.
-    pub w: usize,
-    /// Output rows.
-    pub out_h: usize,
-    /// Output columns.
-    pub out_w: usize,
-    /// Zero rows above the input.
-    pub pad_top: usize,
-    /// Zero columns left of the input.
-    pub pad_left: usize,
-    /// Input channels.
-    pub c_in: usize,
-    /// Output channels.
-    pub c_out: usize,
-    /// Edge of the window.
-    pub kernel: usize,
-    /// Step of the window.
-    pub stride: usize,
+    /// The window and the maps it slides over.
+    pub window: Window,
+    /// Input and output channels.
+    pub channels: Channels,
     /// Applied to the sum.
     pub act: Activation,
-    /// [`super::Role::Residual`] is added last.
-    pub residual: bool,
+    /// How [`super::Role::Residual`] enters the result: not by turns.
+    pub join: Join,
 }
 
 /// `struct Params` of the shader.
@@ -54,16 +36,26 @@ pub struct Params {
     pub pad_top: u32,
     /// Zero columns to the left.
     pub pad_left: u32,
-    /// Input channels / 4.
+    /// Input channels of a product / 4.
     pub cin4: u32,
     /// Output channels / 4.
     pub cout4: u32,
-    /// Tiles along output channels.
+    /// Tiles along output channels, of all products.
     pub tiles_n: u32,
     /// Activation code.
     pub act: u32,
-    /// Zero.
-    pub pad: [u32; 2],
+    /// How the other tensor joins.
+    pub join: u32,
+    /// How many of its channels do.
+    pub joined: u32,
+    /// Channels of the input tensor / 4.
+    pub x4: u32,
+    /// The first input quad.
+    pub first4: u32,
+    /// Output quads of a product.
+    pub group4: u32,
+    /// Tiles along the output channels of a product.
+    pub group_tiles: u32,
     /// Trip counts for `ROLL = 1`, see `shaders/common/tile.wgsl`.
     pub rolled: [u32; 4],
 }
@@ -108,53 +100,45 @@ pub fn launch(args: &Args, class: AdapterClass) -> Result<Launch> {
 /// # Errors
 /// As [`launch`].
 pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
-    let (cin4, cout4) = (args.c_in.div_ceil(4), args.c_out.div_ceil(4));
-    indexable(NAME, (args.n * args.h * args.w * cin4).max(args.n * args.out_h * args.out_w * cout4) as u64)?;
-    let tiles_n = cout4.div_ceil(variant.cols as usize);
+    let (window, channels) = (&args.window, &args.channels);
+    let [inputs, outputs] = window.positions();
+    indexable(NAME, (inputs * channels.whole4()).max(outputs * channels.out4()) as u64)?;
+    let group_tiles = channels.group4().div_ceil(variant.cols as usize);
+    let tiles_n = group_tiles * channels.products();
     let key = KernelKey::new(
         NAME,
         &[
             ("COLS", variant.cols),
-            ("K", args.kernel as u32),
-            ("RESIDUAL", args.residual.into()),
+            ("K", window.kernel as u32),
+            ("RESIDUAL", args.join.is_some().into()),
             ("ROLL", variant.roll.into()),
             ("ROWS", variant.rows),
-            ("STRIDE", args.stride as u32),
+            ("STRIDE", window.stride as u32),
             ("WG_X", variant.wg_x),
         ],
     );
+    let [height, width, out_height, out_width, pad_top, pad_left] = window.params();
+    let [join, joined] = join_code(args.join);
     let params = Params {
-        height: args.h as u32,
-        width: args.w as u32,
-        out_height: args.out_h as u32,
-        out_width: args.out_w as u32,
-        pad_top: args.pad_top as u32,
-        pad_left: args.pad_left as u32,
-        cin4: cin4 as u32,
-        cout4: cout4 as u32,
+        height,
+        width,
+        out_height,
+        out_width,
+        pad_top,
+        pad_left,
+        cin4: channels.in4() as u32,
+        cout4: channels.out4() as u32,
         tiles_n: tiles_n as u32,
         act: args.act.code(),
-        pad: [0; 2],
-        rolled: [variant.rows, variant.cols, 4, args.kernel as u32],
+        join,
+        joined,
+        x4: channels.whole4() as u32,
+        first4: channels.first4() as u32,
+        group4: channels.group4() as u32,
+        group_tiles: group_tiles as u32,
+        rolled: [variant.rows, variant.cols, 4, window.kernel as u32],
     };
-    let tiles = args.out_w.div_ceil(variant.rows as usize) * tiles_n;
-    let groups = [tiles.div_ceil(variant.wg_x as usize), args.out_h, args.n];
+    let tiles = window.out_w.div_ceil(variant.rows as usize) * tiles_n;
+    let groups = [tiles.div_ceil(variant.wg_x as usize), window.out_h, window.n];
     Ok(Launch { key, grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() })
-}
-
-/// Length of the packed bias and weights, in f32.
-pub fn packed_len(kernel: usize, c_in: usize, c_out: usize) -> usize {
-    let (cin4, cout4) = (c_in.div_ceil(4), c_out.div_ceil(4));
-    cout4 * 4 + kernel * kernel * cin4 * cout4 * 16
-}
-
-/// Packs `weight` `[c_out, c_in, kernel, kernel]` and `bias` `[c_out]` as `[bias | one row of outputs per tap and input]`.
-///
-/// # Panics
-/// When a length differs.
-pub fn pack(weight: &[f32], bias: &[f32], kernel: usize, c_in: usize, c_out: usize, out: &mut [f32]) {
-    assert_eq!(bias.len(), c_out, "bias");
-    let (head, blocks) = out.split_at_mut(c_out.div_ceil(4) * 4);
-    pack_bias(bias, c_out.div_ceil(4), head);
-    pack_matrix(weight, kernel * kernel, c_in, c_out, blocks);
 }

@@ -1,8 +1,8 @@
 //! Depthwise k x k convolution with the partial sums of squeeze-and-excitation. Shader: `shaders/depthwise.wgsl`.
 
-use super::{AdapterClass, KernelKey, Launch, grid, indexable, pack_bias};
+use super::{AdapterClass, KernelKey, Launch, Window, grid, indexable, join_code, pack_bias};
 use crate::error::{Error, Result};
-use crate::graph::Activation;
+use crate::graph::{Activation, Join};
 
 /// Name of the family.
 pub const NAME: &str = "depthwise";
@@ -12,35 +12,38 @@ pub const LANES_NAME: &str = "depthwise_lanes";
 /// Largest window edge.
 pub const MAX_KERNEL: usize = 7;
 
-/// `y = act(conv(x) + bias) + residual`, one filter per channel.
+/// `y = act(conv(x) + bias)`, one filter per channel, joined with another tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Args {
-    /// Images.
-    pub n: usize,
-    /// Input rows.
-    pub h: usize,
-    /// Input columns.
-    pub w: usize,
-    /// Output rows.
-    pub out_h: usize,
-    /// Output columns.
-    pub out_w: usize,
-    /// Zero rows above the input.
-    pub pad_top: usize,
-    /// Zero columns left of the input.
-    pub pad_left: usize,
-    /// Channels.
+    /// The window, its edge 1 to [`MAX_KERNEL`], its step 1 or 2, and the maps it slides over.
+    pub window: Window,
+    /// Channels of the input.
     pub c: usize,
-    /// Edge of the window, 1 to [`MAX_KERNEL`].
-    pub kernel: usize,
-    /// Step of the window, 1 or 2.
-    pub stride: usize,
     /// Applied to the sum.
     pub act: Activation,
-    /// [`super::Role::Residual`] is added last.
-    pub residual: bool,
-    /// Sums of the activated outputs over each tile go to [`super::Role::Squeeze`].
+    /// How [`super::Role::Residual`] enters the result: not by turns.
+    pub join: Join,
+    /// The output is `[x | y]`: the input's channels come first. The window's step is 1.
+    pub keep_input: bool,
+    /// Sums of the outputs over each tile, before anything is joined, go to [`super::Role::Squeeze`].
     pub squeeze: bool,
+}
+
+impl Args {
+    /// Channels that the output has before those of the convolution.
+    fn kept(&self) -> usize {
+        if self.keep_input { self.c } else { 0 }
+    }
+
+    /// Quads of filters: they begin where an output quad begins.
+    fn quads(&self) -> usize {
+        filter_quads(self.c, self.keep_input)
+    }
+
+    /// Quads of the output.
+    fn y4(&self) -> usize {
+        (self.kept() + self.c).div_ceil(4)
+    }
 }
 
 /// How the output is cut into tiles. Squeeze index: `(image * tiles_y * tiles_x + tile_y * tiles_x + tile_x) * c4 + c`.
@@ -79,7 +82,7 @@ pub struct Params {
     pub pad_top: u32,
     /// Zero columns to the left.
     pub pad_left: u32,
-    /// Channels / 4.
+    /// Quads of filters.
     pub c4: u32,
     /// Rows of a tile.
     pub tile_h: u32,
@@ -91,6 +94,14 @@ pub struct Params {
     pub act: u32,
     /// 1 where the tiles' sums are wanted.
     pub squeeze: u32,
+    /// Channels of the input / 4.
+    pub x4: u32,
+    /// Channels of the output / 4.
+    pub y4: u32,
+    /// How the other tensor joins.
+    pub join: u32,
+    /// How many of its channels do.
+    pub joined: u32,
     /// Trip counts for `ROLL = 1`: window, input columns of a line, output columns, step.
     pub rolled: [u32; 4],
 }
@@ -142,68 +153,92 @@ pub fn launch(args: &Args, class: AdapterClass) -> Result<(Launch, Tiles)> {
 /// # Errors
 /// As [`launch`].
 pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
-    if !(1..=MAX_KERNEL).contains(&args.kernel) || !(1..=2).contains(&args.stride) {
-        let problem = format!("window {0}x{0} step {1}: windows up to 7x7, steps 1 and 2", args.kernel, args.stride);
+    let window = &args.window;
+    let steps = if args.keep_input { 1..=1 } else { 1..=2 };
+    if !(1..=MAX_KERNEL).contains(&window.kernel) || !steps.contains(&window.stride) {
+        let problem = format!(
+            "window {0}x{0} step {1}: windows up to 7x7, steps 1 and 2, step 1 where the input is kept",
+            window.kernel, window.stride
+        );
         return Err(Error::bad("depthwise convolution", problem));
     }
-    let c4 = args.c.div_ceil(4);
-    indexable(NAME, (args.n * args.h * args.w).max(args.n * args.out_h * args.out_w) as u64 * c4 as u64)?;
-    let tiles_y = args.out_h.div_ceil(variant.max_rows as usize);
+    let (c4, x4, y4) = (args.quads(), args.c.div_ceil(4), args.y4());
+    let [inputs, outputs] = window.positions();
+    indexable(NAME, (inputs * x4).max(outputs * y4) as u64)?;
+    let tiles_y = window.out_h.div_ceil(variant.max_rows as usize);
     let tiles = Tiles {
-        height: args.out_h.div_ceil(tiles_y),
+        height: window.out_h.div_ceil(tiles_y),
         width: variant.cols as usize,
         tiles_y,
-        tiles_x: args.out_w.div_ceil(variant.cols as usize),
+        tiles_x: window.out_w.div_ceil(variant.cols as usize),
     };
-    let (kernel, stride) = (args.kernel as u32, args.stride as u32);
-    let common = [("K", kernel), ("RESIDUAL", args.residual.into()), ("STRIDE", stride), ("WG_X", variant.wg_x)];
-    let of_tile = [("COLS", variant.cols), ("ROLL", variant.roll.into()), ("WG_Y", variant.wg_y)];
-    let key = match variant.lanes {
-        true => KernelKey::new(LANES_NAME, &[&common[..], &[("ACT", args.act.code())]].concat()),
-        false => KernelKey::new(NAME, &[&common[..], &of_tile[..]].concat()),
-    };
+    let (kernel, stride) = (window.kernel as u32, window.stride as u32);
+    let mut consts =
+        vec![("K", kernel), ("RESIDUAL", args.join.is_some().into()), ("STRIDE", stride), ("WG_X", variant.wg_x)];
+    if variant.lanes {
+        consts.push(("ACT", args.act.code()));
+    } else {
+        consts.extend([("COLS", variant.cols), ("ROLL", variant.roll.into()), ("WG_Y", variant.wg_y)]);
+    }
+    if args.keep_input {
+        consts.extend([("KEEP", 1), ("SHIFT", args.kept() as u32 % 4)]);
+    }
+    let key = KernelKey::new(if variant.lanes { LANES_NAME } else { NAME }, &consts);
+    let [height, width, out_height, out_width, pad_top, pad_left] = window.params();
+    let [join, joined] = join_code(args.join);
     let params = Params {
-        height: args.h as u32,
-        width: args.w as u32,
-        out_height: args.out_h as u32,
-        out_width: args.out_w as u32,
-        pad_top: args.pad_top as u32,
-        pad_left: args.pad_left as u32,
+        height,
+        width,
+        out_height,
+        out_width,
+        pad_top,
+        pad_left,
         c4: c4 as u32,
         tile_h: tiles.height as u32,
         tiles_y: tiles_y as u32,
         tiles_x: tiles.tiles_x as u32,
         act: args.act.code(),
         squeeze: args.squeeze.into(),
+        x4: x4 as u32,
+        y4: y4 as u32,
+        join,
+        joined,
         rolled: [kernel, (variant.cols - 1) * stride + kernel, variant.cols, stride],
     };
     let lanes = if variant.lanes { c4 * 4 } else { c4 };
     let groups =
-        [lanes.div_ceil(variant.wg_x as usize), tiles.tiles_x.div_ceil(variant.wg_y as usize), args.n * tiles_y];
+        [lanes.div_ceil(variant.wg_x as usize), tiles.tiles_x.div_ceil(variant.wg_y as usize), window.n * tiles_y];
     let launch = Launch { key, grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() };
     Ok((launch, tiles))
 }
 
+/// Quads of filters of `c` channels. Behind the kept input they begin in the middle of a quad where it ends there.
+fn filter_quads(c: usize, keep_input: bool) -> usize {
+    (c + if keep_input { c % 4 } else { 0 }).div_ceil(4)
+}
+
 /// Length of the packed bias and weights, in f32.
-pub fn packed_len(kernel: usize, c: usize) -> usize {
-    (1 + kernel * kernel) * c.div_ceil(4) * 4
+pub fn packed_len(kernel: usize, c: usize, keep_input: bool) -> usize {
+    (1 + kernel * kernel) * filter_quads(c, keep_input) * 4
 }
 
 /// Packs `weight` `[c, 1, kernel, kernel]` and `bias` `[c]` as `[bias | one row of channels per tap]`.
 ///
 /// # Panics
 /// When a length differs.
-pub fn pack(weight: &[f32], bias: &[f32], kernel: usize, c: usize, out: &mut [f32]) {
-    let (taps, row) = (kernel * kernel, c.div_ceil(4) * 4);
+pub fn pack(weight: &[f32], bias: &[f32], kernel: usize, c: usize, keep_input: bool, out: &mut [f32]) {
+    let (taps, row) = (kernel * kernel, filter_quads(c, keep_input) * 4);
     assert_eq!(bias.len(), c, "bias");
     assert_eq!(weight.len(), taps * c, "weights of {c} x {kernel} x {kernel}");
-    assert_eq!(out.len(), packed_len(kernel, c), "packed weights of {c} x {kernel} x {kernel}");
+    assert_eq!(out.len(), packed_len(kernel, c, keep_input), "packed weights of {c} x {kernel} x {kernel}");
+    let shift = if keep_input { c % 4 } else { 0 };
     let (head, rows) = out.split_at_mut(row);
-    pack_bias(bias, row / 4, head);
+    head[..shift].fill(0.0);
+    pack_bias(bias, &mut head[shift..]);
     rows.fill(0.0);
     for (channel, filter) in weight.chunks_exact(taps).enumerate() {
         for (tap, &v) in filter.iter().enumerate() {
-            rows[tap * row + channel] = v;
+            rows[tap * row + shift + channel] = v;
         }
     }
 }

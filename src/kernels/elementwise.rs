@@ -20,8 +20,8 @@ pub struct Args {
     pub act: Activation,
     /// The input is multiplied by [`super::Role::Gate`].
     pub gate: bool,
-    /// [`super::Role::Residual`] is added.
-    pub residual: bool,
+    /// [`super::Role::Residual`] is added: so many of its channels, the first ones.
+    pub residual: Option<usize>,
 }
 
 /// `struct Params` of the shader.
@@ -36,7 +36,7 @@ pub struct Params {
     pub act: u32,
     /// 1 where the input is gated.
     pub gate: u32,
-    /// 1 where a residual is added.
+    /// How many channels of a residual are added.
     pub residual: u32,
     /// Zero.
     pub pad: [u32; 3],
@@ -82,7 +82,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         c4: c4 as u32,
         act: args.act.code(),
         gate: args.gate.into(),
-        residual: args.residual.into(),
+        residual: args.residual.unwrap_or(0) as u32,
         pad: [0; 3],
     };
     let groups = [c4.div_ceil(variant.wg_x as usize), args.pixels.div_ceil(variant.wg_y as usize), args.n];

@@ -4,8 +4,6 @@ use super::{AdapterClass, KernelKey, Launch, grid, indexable};
 use crate::error::Result;
 use crate::graph::Activation;
 
-pub use super::pointwise::{pack, packed_len};
-
 /// Name of the family.
 pub const NAME: &str = "head_pool";
 

@@ -9,16 +9,23 @@
 //!   resolution recompiles anything; kernel size, stride, activation, flags and tile sizes are `override`s.
 
 use crate::error::{Error, Result};
+use crate::graph::Join;
+use crate::tensor::{Padding, Shape, window};
 use std::borrow::Cow;
 
+pub mod channel_copy;
+mod channels;
 pub mod conv;
 pub mod depthwise;
 pub mod elementwise;
 pub mod global_pool;
 pub mod head_pool;
 pub mod pointwise;
+pub mod pool;
 pub mod resize_normalize;
 pub mod squeeze_excite;
+
+pub use channels::Channels;
 
 /// What a binding carries. The discriminant is its `@binding` number in every shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,7 +41,7 @@ pub enum Role {
     Output = 3,
     /// `var<storage, read>`: a gate `[N, 1, 1, C]`; bound to the input where the key does not use it.
     Gate = 4,
-    /// `var<storage, read>`: a tensor of the output's shape; bound to the input where the key does not use it.
+    /// `var<storage, read>`: another tensor that joins the result; bound to the input where the launch does not use it.
     Residual = 5,
     /// `var<storage, read_write>`: squeeze partial sums; bound to a spare buffer where the key does not use it.
     Squeeze = 6,
@@ -117,6 +124,9 @@ pub struct Family {
 
 const PRELUDE: &str = include_str!("../../shaders/common/prelude_f32.wgsl");
 const ACTIVATION: &str = include_str!("../../shaders/common/activation.wgsl");
+const JOIN: &str = include_str!("../../shaders/common/join.wgsl");
+const POINTWISE: &str = include_str!("../../shaders/common/pointwise.wgsl");
+const POINTWISE_QUADS: &str = include_str!("../../shaders/common/pointwise_quads.wgsl");
 const TILE: &str = include_str!("../../shaders/common/tile.wgsl");
 
 /// Every family.
@@ -125,42 +135,57 @@ pub const FAMILIES: &[Family] = &[
         name: pointwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, TILE, include_str!("../../shaders/pointwise.wgsl")],
+        parts: &[
+            PRELUDE,
+            ACTIVATION,
+            JOIN,
+            TILE,
+            POINTWISE,
+            POINTWISE_QUADS,
+            include_str!("../../shaders/pointwise.wgsl"),
+        ],
         workgroup_bytes: pointwise::workgroup_bytes,
     },
     Family {
         name: pointwise::SUBGROUP_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: true,
-        parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/pointwise_subgroup.wgsl")],
+        parts: &[
+            PRELUDE,
+            ACTIVATION,
+            JOIN,
+            POINTWISE,
+            POINTWISE_QUADS,
+            include_str!("../../shaders/pointwise_subgroup.wgsl"),
+        ],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: pointwise::LANES_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/pointwise_lanes.wgsl")],
+        parts: &[PRELUDE, ACTIVATION, JOIN, POINTWISE, include_str!("../../shaders/pointwise_lanes.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: depthwise::LANES_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::Squeeze],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/depthwise_lanes.wgsl")],
+        parts: &[PRELUDE, ACTIVATION, JOIN, include_str!("../../shaders/depthwise_lanes.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: depthwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::Squeeze],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/depthwise.wgsl")],
+        parts: &[PRELUDE, ACTIVATION, JOIN, include_str!("../../shaders/depthwise.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: conv::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, TILE, include_str!("../../shaders/conv.wgsl")],
+        parts: &[PRELUDE, ACTIVATION, JOIN, TILE, include_str!("../../shaders/conv.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
@@ -195,7 +220,21 @@ pub const FAMILIES: &[Family] = &[
         name: elementwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/elementwise.wgsl")],
+        parts: &[PRELUDE, ACTIVATION, JOIN, include_str!("../../shaders/elementwise.wgsl")],
+        workgroup_bytes: |_| 0,
+    },
+    Family {
+        name: pool::NAME,
+        bindings: &[Role::Params, Role::Input, Role::Output],
+        subgroups: false,
+        parts: &[PRELUDE, include_str!("../../shaders/pool.wgsl")],
+        workgroup_bytes: |_| 0,
+    },
+    Family {
+        name: channel_copy::NAME,
+        bindings: &[Role::Params, Role::Input, Role::Output, Role::Residual],
+        subgroups: false,
+        parts: &[PRELUDE, include_str!("../../shaders/channel_copy.wgsl")],
         workgroup_bytes: |_| 0,
     },
 ];
@@ -224,6 +263,59 @@ impl KernelKey {
     /// Bytes of workgroup memory.
     pub fn workgroup_bytes(&self) -> u32 {
         family(self.shader).map_or(0, |f| (f.workgroup_bytes)(self))
+    }
+}
+
+/// A window that slides over maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Images.
+    pub n: usize,
+    /// Input rows.
+    pub h: usize,
+    /// Input columns.
+    pub w: usize,
+    /// Output rows.
+    pub out_h: usize,
+    /// Output columns.
+    pub out_w: usize,
+    /// Positions above the input.
+    pub pad_top: usize,
+    /// Positions left of the input.
+    pub pad_left: usize,
+    /// Edge of the window.
+    pub kernel: usize,
+    /// Step of the window.
+    pub stride: usize,
+}
+
+impl Window {
+    /// A window of `kernel` x `kernel` over maps of shape `x`; `None` where it does not fit.
+    pub fn over(x: Shape, padding: Padding, kernel: usize, stride: usize) -> Option<Self> {
+        let (y, x_axis) = (window(padding, x.h, kernel, stride)?, window(padding, x.w, kernel, stride)?);
+        let (pad_top, pad_left) = (y.before, x_axis.before);
+        Some(Self { n: x.n, h: x.h, w: x.w, out_h: y.out, out_w: x_axis.out, pad_top, pad_left, kernel, stride })
+    }
+
+    /// Input positions, and output positions, of all images.
+    fn positions(&self) -> [usize; 2] {
+        [self.n * self.h * self.w, self.n * self.out_h * self.out_w]
+    }
+
+    /// How uniforms begin: height, width, out_height, out_width, pad_top, pad_left.
+    fn params(&self) -> [u32; 6] {
+        [self.h, self.w, self.out_h, self.out_w, self.pad_top, self.pad_left].map(|v| v as u32)
+    }
+}
+
+/// The number that stands for a [`Join`] in uniforms, and how many channels it joins.
+fn join_code(join: Join) -> [u32; 2] {
+    match join {
+        Join::None => [0, 0],
+        Join::Add => [1, u32::MAX],
+        Join::AddFirst(channels) => [1, channels as u32],
+        Join::AddThenAct => [2, u32::MAX],
+        Join::Interleave => [3, u32::MAX],
     }
 }
 
@@ -260,26 +352,11 @@ fn indexable(what: &str, quads: u64) -> Result<()> {
     Ok(())
 }
 
-/// Writes `bias` at the start of `out`; the rest of its `c4` quads is zero.
-fn pack_bias(bias: &[f32], c4: usize, out: &mut [f32]) {
-    out[..c4 * 4].fill(0.0);
-    out[..bias.len()].copy_from_slice(bias);
-}
-
-/// Writes the weights of a product with `taps` positions: `out[(tap * in + k) * out4 * 4 + n]`, `in` padded to a
-/// multiple of four, is the weight from input `k` to output `n`, which `weight` holds at `[n][k][tap]`.
-fn pack_matrix(weight: &[f32], taps: usize, inputs: usize, outputs: usize, out: &mut [f32]) {
-    assert_eq!(weight.len(), taps * inputs * outputs, "weights of {outputs} x {inputs} x {taps}");
-    let (padded, row) = (inputs.next_multiple_of(4), outputs.next_multiple_of(4));
-    assert_eq!(out.len(), taps * padded * row, "packed weights of {outputs} x {inputs} x {taps}");
-    out.fill(0.0);
-    for n in 0..outputs {
-        for k in 0..inputs {
-            for tap in 0..taps {
-                out[(tap * padded + k) * row + n] = weight[(n * inputs + k) * taps + tap];
-            }
-        }
-    }
+/// Writes `bias` at the start of `out`; the rest is zero.
+fn pack_bias(bias: &[f32], out: &mut [f32]) {
+    let (values, rest) = out.split_at_mut(bias.len());
+    values.copy_from_slice(bias);
+    rest.fill(0.0);
 }
 
 #[cfg(test)]

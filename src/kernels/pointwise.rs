@@ -1,9 +1,9 @@
 //! 1x1 convolutions and linear layers as a matrix product. Shaders: `shaders/pointwise.wgsl` and, with weights shared
 //! by subgroup broadcasts, `shaders/pointwise_subgroup.wgsl`.
 
-use super::{AdapterClass, KernelKey, Launch, grid, indexable, pack_bias, pack_matrix};
+use super::{AdapterClass, Channels, KernelKey, Launch, grid, indexable, join_code};
 use crate::error::Result;
-use crate::graph::Activation;
+use crate::graph::{Activation, Join};
 
 /// Name of the family.
 pub const NAME: &str = "pointwise";
@@ -12,23 +12,23 @@ pub const SUBGROUP_NAME: &str = "pointwise_subgroup";
 /// Name of the family with neighbouring channels in neighbouring lanes.
 pub const LANES_NAME: &str = "pointwise_lanes";
 
-/// `y = act(sum_k (x * gate) * w + bias) + residual` at each of `n * pixels` positions.
+/// `y = act(sum_k (x * gate) * w + bias)` at each of `n * pixels` positions, joined with another tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Args {
     /// Images.
     pub n: usize,
     /// Positions of an image.
     pub pixels: usize,
-    /// Input channels.
-    pub c_in: usize,
-    /// Output channels.
-    pub c_out: usize,
+    /// Input and output channels.
+    pub channels: Channels,
     /// Applied to the sum.
     pub act: Activation,
     /// The input is multiplied by [`super::Role::Gate`].
     pub gate: bool,
-    /// [`super::Role::Residual`] is added last.
-    pub residual: bool,
+    /// How [`super::Role::Residual`] enters the result.
+    pub join: Join,
+    /// Channels of that tensor.
+    pub other: usize,
     /// The input has one position at any resolution (a classifier's).
     pub vector: bool,
 }
@@ -39,20 +39,34 @@ pub struct Args {
 pub struct Params {
     /// Positions of a slice.
     pub pixels: u32,
-    /// Input channels / 4.
+    /// Input channels of a product / 4.
     pub cin4: u32,
     /// Output channels / 4.
     pub cout4: u32,
-    /// Tiles along output channels.
+    /// Tiles along output channels, of all products.
     pub tiles_n: u32,
     /// Activation code.
     pub act: u32,
     /// 1 where the input is gated.
     pub gate: u32,
-    /// 1 where a residual is added.
-    pub residual: u32,
+    /// How the other tensor joins.
+    pub join: u32,
+    /// How many of its channels do.
+    pub joined: u32,
+    /// Channels of the input tensor / 4.
+    pub x4: u32,
+    /// The first input quad.
+    pub first4: u32,
+    /// Output quads of a product.
+    pub group4: u32,
+    /// Tiles along the output channels of a product.
+    pub group_tiles: u32,
+    /// Channels of the other tensor / 4.
+    pub other4: u32,
+    /// Channels of the output tensor / 4.
+    pub y4: u32,
     /// Zero.
-    pub pad: u32,
+    pub pad: [u32; 2],
     /// Trip counts for `ROLL = 1`, see `shaders/common/tile.wgsl`.
     pub rolled: [u32; 4],
 }
@@ -102,7 +116,8 @@ const MIN_SHARED: usize = 64;
 
 /// The default row. It follows from the network alone: another batch or resolution must not need another pipeline.
 pub fn choose(args: &Args, class: AdapterClass) -> Variant {
-    let split = args.c_in.max(args.c_out) >= WIDE && args.c_in >= MIN_SHARED;
+    let Channels { c_in, c_out, .. } = args.channels;
+    let split = c_in.max(c_out) >= WIDE && c_in >= MIN_SHARED;
     match class {
         AdapterClass::SoftwareSubgroup if !args.vector => SOFTWARE_SUBGROUP,
         AdapterClass::SwiftShader => LANES,
@@ -127,12 +142,15 @@ pub fn launch(args: &Args, class: AdapterClass) -> Result<Launch> {
 /// # Errors
 /// As [`launch`].
 pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
-    let (cin4, cout4) = (args.c_in.div_ceil(4), args.c_out.div_ceil(4));
+    let channels = &args.channels;
+    let interleave = args.join == Join::Interleave;
+    let y4 = if interleave { (2 * channels.c_out).div_ceil(4) } else { channels.out4() };
     let total = args.n * args.pixels;
-    indexable(NAME, total as u64 * cin4.max(cout4) as u64)?;
+    indexable(NAME, total as u64 * channels.whole4().max(y4).max(args.other.div_ceil(4)) as u64)?;
     // Of single channels, a workgroup has eight a lane.
     let tile = if variant.lanes { 2 * variant.wg_x } else { variant.cols };
-    let (tiles_n, wg) = (cout4.div_ceil(tile as usize), variant.wg_x as usize);
+    let group_tiles = channels.group4().div_ceil(tile as usize);
+    let (tiles_n, wg) = (group_tiles * channels.products(), variant.wg_x as usize);
     let groups = |pixels: usize| match variant.subgroup {
         true => pixels.div_ceil(variant.rows as usize * wg) * tiles_n,
         false if variant.lanes => pixels.div_ceil(variant.rows as usize),
@@ -141,37 +159,43 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let across = if variant.lanes { tiles_n } else { 1 };
     let flat = !args.gate && groups(total) as u64 <= super::MAX_GROUPS;
     let (pixels, slices) = if flat { (total, 1) } else { (args.pixels, args.n) };
-    let key = match variant.subgroup {
-        true => KernelKey::new(SUBGROUP_NAME, &[("WG_X", variant.wg_x)]),
-        false if variant.lanes => KernelKey::new(
-            LANES_NAME,
-            &[
-                ("ACT", args.act.code()),
-                ("GATE", args.gate.into()),
-                ("RESIDUAL", args.residual.into()),
-                ("WG_X", variant.wg_x),
-            ],
-        ),
-        false => KernelKey::new(
-            NAME,
-            &[
-                ("COLS", variant.cols),
-                ("PARTS", variant.parts),
-                ("ROLL", variant.roll.into()),
-                ("ROWS", variant.rows),
-                ("WG_X", variant.wg_x),
-            ],
-        ),
+    let mut consts = match variant.subgroup || variant.lanes {
+        true => vec![("WG_X", variant.wg_x)],
+        false => vec![
+            ("COLS", variant.cols),
+            ("PARTS", variant.parts),
+            ("ROLL", variant.roll.into()),
+            ("ROWS", variant.rows),
+            ("WG_X", variant.wg_x),
+        ],
     };
+    consts.extend(interleave.then_some(("INTERLEAVE", 1)));
+    let name = match variant {
+        Variant { subgroup: true, .. } => SUBGROUP_NAME,
+        Variant { lanes: true, .. } => LANES_NAME,
+        _ => NAME,
+    };
+    let [join, joined] = join_code(args.join);
+    if variant.lanes {
+        consts.extend([("ACT", args.act.code()), ("GATE", args.gate.into()), ("JOIN", join)]);
+    }
+    let key = KernelKey::new(name, &consts);
     let params = Params {
         pixels: pixels as u32,
-        cin4: cin4 as u32,
-        cout4: cout4 as u32,
+        cin4: channels.in4() as u32,
+        cout4: channels.out4() as u32,
         tiles_n: tiles_n as u32,
         act: args.act.code(),
         gate: args.gate.into(),
-        residual: args.residual.into(),
-        pad: 0,
+        join,
+        joined,
+        x4: channels.whole4() as u32,
+        first4: channels.first4() as u32,
+        group4: channels.group4() as u32,
+        group_tiles: group_tiles as u32,
+        other4: args.other.div_ceil(4) as u32,
+        y4: y4 as u32,
+        pad: [0; 2],
         rolled: [variant.rows, variant.cols, 4, 0],
     };
     Ok(Launch {
@@ -179,23 +203,6 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         grid: grid(NAME, [groups(pixels), across, slices])?,
         params: bytemuck::bytes_of(&params).to_vec(),
     })
-}
-
-/// Length of the packed bias and weights, in f32.
-pub fn packed_len(c_in: usize, c_out: usize) -> usize {
-    let (cin4, cout4) = (c_in.div_ceil(4), c_out.div_ceil(4));
-    cout4 * 4 + cin4 * cout4 * 16
-}
-
-/// Packs `weight` `[c_out, c_in]` and `bias` `[c_out]` as `[bias | one row of outputs per input]`.
-///
-/// # Panics
-/// When a length differs.
-pub fn pack(weight: &[f32], bias: &[f32], c_in: usize, c_out: usize, out: &mut [f32]) {
-    assert_eq!(bias.len(), c_out, "bias");
-    let (head, blocks) = out.split_at_mut(c_out.div_ceil(4) * 4);
-    pack_bias(bias, c_out.div_ceil(4), head);
-    pack_matrix(weight, 1, c_in, c_out, blocks);
 }
 
 /// Bytes of workgroup memory of a key.

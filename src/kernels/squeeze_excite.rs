@@ -1,6 +1,6 @@
 //! The gate of squeeze-and-excitation from partial sums, in one dispatch. Shader: `shaders/squeeze_excite.wgsl`.
 
-use super::{AdapterClass, KernelKey, Launch, grid, indexable, pack_bias, pack_matrix};
+use super::{AdapterClass, KernelKey, Launch, grid, indexable, pack_bias};
 use crate::error::{Error, Result};
 use crate::graph::Activation;
 
@@ -142,10 +142,22 @@ pub fn pack(w: &Weights<'_>, c: usize, hidden: usize, out: &mut [f32]) {
     let (biases, blocks) = out.split_at_mut((h4 + c4) * 4);
     let (reduce_bias, expand_bias) = biases.split_at_mut(h4 * 4);
     let (reduce, expand) = blocks.split_at_mut(c4 * h4 * 16);
-    pack_bias(w.reduce_bias, h4, reduce_bias);
-    pack_bias(w.expand_bias, c4, expand_bias);
-    pack_matrix(w.reduce, 1, c, hidden, reduce);
-    pack_matrix(w.expand, 1, hidden, c, expand);
+    pack_bias(w.reduce_bias, reduce_bias);
+    pack_bias(w.expand_bias, expand_bias);
+    pack_matrix(w.reduce, c, hidden, reduce);
+    pack_matrix(w.expand, hidden, c, expand);
+}
+
+/// `[outputs, inputs]` as a row of outputs per input, both padded with zeros to multiples of four.
+fn pack_matrix(weight: &[f32], inputs: usize, outputs: usize, out: &mut [f32]) {
+    assert_eq!(weight.len(), inputs * outputs, "weights of {outputs} x {inputs}");
+    let row = outputs.next_multiple_of(4);
+    out.fill(0.0);
+    for (n, weights) in weight.chunks_exact(inputs).enumerate() {
+        for (k, &v) in weights.iter().enumerate() {
+            out[k * row + n] = v;
+        }
+    }
 }
 
 /// Bytes of workgroup memory of a key.

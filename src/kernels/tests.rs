@@ -1,7 +1,7 @@
 //! Every family's shader, launches and packing, without a device.
 
 use super::*;
-use crate::graph::Activation;
+use crate::graph::{Activation, PoolKind};
 use std::mem::offset_of;
 
 /// A launch of every variant row with every override that is not a tile size.
@@ -9,9 +9,9 @@ fn launches() -> Vec<Launch> {
     let act = Activation::Swish;
     let mut all = Vec::new();
     for v in pointwise::VARIANTS {
-        let args =
-            pointwise::Args { n: 2, pixels: 49, c_in: 20, c_out: 37, act, gate: true, residual: true, vector: false };
-        all.push(pointwise::launch_with(&args, v).unwrap());
+        for join in [Join::Add, Join::Interleave] {
+            all.push(pointwise::launch_with(&pointwise_args(2, 49, [20, 37], true, join), v).unwrap());
+        }
     }
     for v in depthwise::VARIANTS {
         for kernel in 1..=depthwise::MAX_KERNEL {
@@ -19,6 +19,10 @@ fn launches() -> Vec<Launch> {
                 let args = depthwise_args(2, 15, 23, kernel, stride, residual);
                 all.push(depthwise::launch_with(&args, v).unwrap().0);
             }
+        }
+        for c in 20..24 {
+            let args = depthwise::Args { c, keep_input: true, ..depthwise_args(2, 15, c, 3, 1, false) };
+            all.push(depthwise::launch_with(&args, v).unwrap().0);
         }
     }
     for v in conv::VARIANTS {
@@ -39,50 +43,52 @@ fn launches() -> Vec<Launch> {
         all.push(global_pool::launch_with(&global_pool::Args { n: 2, pixels: 49, c: 1280 }, v).unwrap());
     }
     for v in elementwise::VARIANTS {
-        let args = elementwise::Args { n: 2, pixels: 49, c: 40, act, gate: true, residual: true };
+        let args = elementwise::Args { n: 2, pixels: 49, c: 40, act, gate: true, residual: Some(40) };
         all.push(elementwise::launch_with(&args, v).unwrap());
+    }
+    for v in pool::VARIANTS {
+        let args = pool::Args { window: window(2, 15, 3, 2), c: 20, kind: PoolKind::Max };
+        all.push(pool::launch_with(&args, v).unwrap());
+    }
+    let resampling = resize_normalize::Resampling {
+        picture: [5, 7],
+        columns: vec![(0, vec![1 << 21, 1 << 21]), (3, vec![1 << 22])],
+        rows: vec![(2, vec![1 << 22])],
+        levels: vec![[0.0; 256]; 3],
+    };
+    all.push(resampling.along_x(&resampling.tiles(64, 4096).unwrap()[0], 5).unwrap());
+    all.push(resampling.along_y(0).unwrap());
+    for v in channel_copy::VARIANTS {
+        let args = channel_copy::Args { n: 2, pixels: 49, c: 20, first: 3, from_a: 10, other: 6, groups: 4 };
+        all.push(channel_copy::launch_with(&args, v).unwrap());
     }
     all
 }
 
+fn pointwise_args(n: usize, pixels: usize, [c_in, c_out]: [usize; 2], gate: bool, join: Join) -> pointwise::Args {
+    let channels = Channels::dense(c_in, c_out);
+    let other = if join.is_some() { c_out } else { 0 };
+    pointwise::Args { n, pixels, channels, act: Activation::Swish, gate, join, other, vector: false }
+}
+
+fn window(n: usize, h: usize, kernel: usize, stride: usize) -> Window {
+    Window::over(Shape::new(n, h, h, 1), Padding::Symmetric, kernel, stride).unwrap()
+}
+
 fn depthwise_args(n: usize, h: usize, c: usize, kernel: usize, stride: usize, residual: bool) -> depthwise::Args {
-    let out = h.div_ceil(stride);
-    let pad = (kernel - 1) / 2;
     depthwise::Args {
-        n,
-        h,
-        w: h,
-        out_h: out,
-        out_w: out,
-        pad_top: pad,
-        pad_left: pad,
+        window: window(n, h, kernel, stride),
         c,
-        kernel,
-        stride,
         act: Activation::Swish,
-        residual,
+        join: if residual { Join::Add } else { Join::None },
+        keep_input: false,
         squeeze: true,
     }
 }
 
 fn conv_args(n: usize, h: usize, kernel: usize, stride: usize) -> conv::Args {
-    let out = h.div_ceil(stride);
-    let pad = (kernel - 1) / 2;
-    conv::Args {
-        n,
-        h,
-        w: h,
-        out_h: out,
-        out_w: out,
-        pad_top: pad,
-        pad_left: pad,
-        c_in: 3,
-        c_out: 32,
-        kernel,
-        stride,
-        act: Activation::Relu6,
-        residual: false,
-    }
+    let window = window(n, h, kernel, stride);
+    conv::Args { window, channels: Channels::dense(3, 32), act: Activation::Relu6, join: Join::None }
 }
 
 /// What the web offers, and subgroup operations where a family needs them.
@@ -211,7 +217,14 @@ fn rust_and_wgsl_agree_on_every_parameter() {
         tiles_n = "tiles_n",
         act = "act",
         gate = "gate",
-        residual = "residual",
+        join = "join",
+        joined = "joined",
+        x4 = "x4",
+        first4 = "first4",
+        group4 = "group4",
+        group_tiles = "group_tiles",
+        other4 = "other4",
+        y4 = "y4",
         rolled = "rolled"
     );
     check!(
@@ -228,6 +241,10 @@ fn rust_and_wgsl_agree_on_every_parameter() {
         tiles_x = "tiles_x",
         act = "act",
         squeeze = "squeeze",
+        x4 = "x4",
+        y4 = "y4",
+        join = "join",
+        joined = "joined",
         rolled = "rolled"
     );
     check!(
@@ -242,6 +259,12 @@ fn rust_and_wgsl_agree_on_every_parameter() {
         cout4 = "cout4",
         tiles_n = "tiles_n",
         act = "act",
+        join = "join",
+        joined = "joined",
+        x4 = "x4",
+        first4 = "first4",
+        group4 = "group4",
+        group_tiles = "group_tiles",
         rolled = "rolled"
     );
     check!(
@@ -265,16 +288,30 @@ fn rust_and_wgsl_agree_on_every_parameter() {
     );
     check!(global_pool, pixels = "pixels", c4 = "c4", inverse = "inverse");
     check!(elementwise, pixels = "pixels", c4 = "c4", act = "act", gate = "gate", residual = "residual");
-}
-
-#[test]
-fn both_products_have_the_same_parameters() {
-    let params = |name| {
-        let text = source(name).unwrap();
-        let start = text.find("struct Params").unwrap();
-        text[start..start + text[start..].find('}').unwrap()].to_string()
-    };
-    assert_eq!(params(pointwise::NAME), params(pointwise::SUBGROUP_NAME));
+    check!(
+        pool,
+        height = "height",
+        width = "width",
+        out_height = "out_height",
+        out_width = "out_width",
+        pad_top = "pad_top",
+        pad_left = "pad_left",
+        c4 = "c4",
+        kernel = "kernel",
+        stride = "stride",
+        average = "average"
+    );
+    check!(
+        channel_copy,
+        pixels = "pixels",
+        a4 = "a4",
+        b4 = "b4",
+        y4 = "y4",
+        first = "first",
+        from_a = "from_a",
+        channels = "channels",
+        groups = "groups"
+    );
 }
 
 #[test]
@@ -295,10 +332,9 @@ fn activation_codes_are_those_of_the_shader() {
 
 #[test]
 fn grids_cover_every_output() {
-    let act = Activation::Swish;
     for v in pointwise::VARIANTS {
         for (n, pixels, c_out, gate) in [(1, 49, 1280, false), (64, 90_000, 192, false), (3, 12_544, 24, true)] {
-            let args = pointwise::Args { n, pixels, c_in: 8, c_out, act, gate, residual: false, vector: false };
+            let args = pointwise_args(n, pixels, [8, c_out], gate, Join::None);
             let l = match pointwise::launch_with(&args, v) {
                 Err(Error::Limit { .. }) if v.parts > 1 => continue, // a row for few outputs
                 l => l.unwrap(),
@@ -317,8 +353,8 @@ fn grids_cover_every_output() {
         for (n, h, stride) in [(1, 7, 1), (64, 300, 1), (2, 15, 2), (1, 113, 2)] {
             let args = depthwise_args(n, h, 192, 5, stride, false);
             let (l, t) = depthwise::launch_with(&args, v).unwrap();
-            assert!(t.tiles_y * t.height >= args.out_h && (t.tiles_y - 1) * t.height < args.out_h);
-            assert!(t.tiles_x * t.width >= args.out_w && (t.tiles_x - 1) * t.width < args.out_w);
+            assert!(t.tiles_y * t.height >= args.window.out_h && (t.tiles_y - 1) * t.height < args.window.out_h);
+            assert!(t.tiles_x * t.width >= args.window.out_w && (t.tiles_x - 1) * t.width < args.window.out_w);
             assert!(l.grid[0] * v.wg_x >= if v.lanes { 192 } else { 48 } && (l.grid[1] * v.wg_y) as usize >= t.tiles_x);
             assert_eq!(l.grid[2] as usize, n * t.tiles_y);
         }
@@ -331,7 +367,7 @@ fn grids_cover_every_output() {
 
 #[test]
 fn a_dispatch_beyond_the_limits_is_a_typed_error() {
-    let args = elementwise::Args { n: 70_000, pixels: 1, c: 4, act: Activation::Relu, gate: false, residual: false };
+    let args = elementwise::Args { n: 70_000, pixels: 1, c: 4, act: Activation::Relu, gate: false, residual: None };
     assert!(matches!(elementwise::launch(&args, AdapterClass::Gpu), Err(Error::Limit { .. })));
     let args = depthwise_args(1 << 20, 300, 192, 3, 1, false);
     assert!(matches!(depthwise::launch(&args, AdapterClass::Gpu), Err(Error::Limit { .. })));
@@ -356,8 +392,9 @@ fn packed_weights_follow_the_documented_index() {
     let (c_in, c_out, k) = (6, 5, 3);
     let weight: Vec<f32> = (0..c_in * c_out * k * k).map(value).collect();
     let bias: Vec<f32> = (0..c_out).map(|i| -value(i)).collect();
-    let mut out = vec![f32::NAN; conv::packed_len(k, c_in, c_out)];
-    conv::pack(&weight, &bias, k, c_in, c_out, &mut out);
+    let channels = Channels::dense(c_in, c_out);
+    let mut out = vec![f32::NAN; channels.packed_len(k * k)];
+    channels.pack(&weight, &bias, k * k, &mut out);
     for (i, &got) in out.iter().enumerate() {
         let want = if i < 8 {
             if i < c_out { bias[i] } else { 0.0 }
@@ -368,14 +405,8 @@ fn packed_weights_follow_the_documented_index() {
         };
         assert_eq!(got, want, "conv {i}");
     }
-    let mut linear = vec![f32::NAN; pointwise::packed_len(c_in, c_out)];
-    pointwise::pack(&weight[..30], &bias, c_in, c_out, &mut linear);
-    let mut dense = vec![f32::NAN; conv::packed_len(1, c_in, c_out)];
-    conv::pack(&weight[..30], &bias, 1, c_in, c_out, &mut dense);
-    assert_eq!(linear, dense);
-
-    let mut out = vec![f32::NAN; depthwise::packed_len(k, c_out)];
-    depthwise::pack(&weight[..45], &bias, k, c_out, &mut out);
+    let mut out = vec![f32::NAN; depthwise::packed_len(k, c_out, false)];
+    depthwise::pack(&weight[..45], &bias, k, c_out, false, &mut out);
     for (i, &got) in out.iter().enumerate() {
         let (row, c) = (i / 8, i % 8);
         let want = match (row, c < c_out) {
@@ -384,6 +415,12 @@ fn packed_weights_follow_the_documented_index() {
             (tap, true) => weight[c * 9 + tap - 1],
         };
         assert_eq!(got, want, "depthwise {i}");
+    }
+    // Behind five kept channels the filters begin with the second place of a quad.
+    let mut kept = vec![f32::NAN; depthwise::packed_len(k, c_out, true)];
+    depthwise::pack(&weight[..45], &bias, k, c_out, true, &mut kept);
+    for (kept, plain) in kept.chunks_exact(8).zip(out.chunks_exact(8)) {
+        assert_eq!((kept[0], &kept[1..6], &kept[6..]), (0.0, &plain[..5], &[0.0; 2][..]));
     }
 
     let (c, hidden) = (6, 3);
@@ -421,16 +458,8 @@ fn a_network_needs_few_pipelines() {
                 let h = resolution.div_ceil(scale);
                 for n in [1, 8] {
                     for (gate, residual) in [(false, false), (true, false), (true, true), (false, true)] {
-                        let args = pointwise::Args {
-                            n,
-                            pixels: h * h,
-                            c_in: 96,
-                            c_out: 240,
-                            act,
-                            gate,
-                            residual,
-                            vector: false,
-                        };
+                        let join = if residual { Join::Add } else { Join::None };
+                        let args = pointwise_args(n, h * h, [96, 240], gate, join);
                         keys.insert(pointwise::launch(&args, class).unwrap().key);
                     }
                     let args = head_pool::Args { n, pixels: h * h, c_in: 320, c_out: 1280, act };
@@ -444,16 +473,7 @@ fn a_network_needs_few_pipelines() {
         }
         let args = squeeze_excite::Args { n: 1, c: 96, hidden: 4, tiles: 3, pixels: 49, act, gate: act };
         keys.insert(squeeze_excite::launch(&args, class).unwrap().key);
-        let args = pointwise::Args {
-            n: 1,
-            pixels: 1,
-            c_in: 1280,
-            c_out: 1000,
-            act,
-            gate: false,
-            residual: false,
-            vector: true,
-        };
+        let args = pointwise::Args { vector: true, ..pointwise_args(1, 1, [1280, 1000], false, Join::None) };
         keys.insert(pointwise::launch(&args, class).unwrap().key);
         assert!(keys.len() <= 16, "{class:?}: {} pipelines: {keys:#?}", keys.len());
     }

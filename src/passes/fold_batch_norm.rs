@@ -2,7 +2,7 @@
 //! One that must stand alone becomes a depthwise 1x1 convolution, so that no other operation is needed for it.
 
 use super::Rewrite;
-use crate::graph::{Activation, BatchNorm, Conv2d, Op, Param, ParamId, Source};
+use crate::graph::{Activation, BatchNorm, Conv2d, ConvArgs, Op, Param, ParamId, Source};
 use crate::tensor::Padding;
 
 pub(super) fn run(r: &mut Rewrite) {
@@ -11,9 +11,7 @@ pub(super) fn run(r: &mut Rewrite) {
         let producer = r.graph.nodes[id].inputs[0];
         let producer_op = r.graph.nodes[producer].op;
         match producer_op {
-            Op::Conv2d(conv)
-                if conv.act == Activation::Identity && !conv.residual && !conv.pool && r.may_absorb(producer, id) =>
-            {
+            Op::Conv2d(conv) if conv.act == Activation::Identity && conv.is_plain() && r.may_absorb(producer, id) => {
                 let weight = &r.graph.params[conv.weight];
                 let (name, shape) = (weight.name.trim_end_matches(".weight").to_string(), weight.shape.clone());
                 let (weight, bias) = folded_params(r, &name, shape, Some(conv.weight), conv.bias, bn);
@@ -30,19 +28,8 @@ fn stand_alone(r: &mut Rewrite, id: usize, bn: BatchNorm) {
     let channels = r.graph.params[bn.gamma].len();
     let name = r.graph.params[bn.gamma].name.trim_end_matches(".weight").to_string();
     let (weight, bias) = folded_params(r, &name, vec![channels, 1, 1, 1], None, None, bn);
-    r.graph.nodes[id].op = Op::Conv2d(Conv2d {
-        weight,
-        bias: Some(bias),
-        out: channels,
-        kernel: 1,
-        stride: 1,
-        padding: Padding::Symmetric,
-        groups: channels,
-        act: Activation::Identity,
-        gate: false,
-        residual: false,
-        pool: false,
-    });
+    let args = ConvArgs::depthwise(channels, 1, 1);
+    r.graph.nodes[id].op = Op::Conv2d(Conv2d::plain(weight, Some(bias), args, Padding::Symmetric));
 }
 
 fn folded_params(

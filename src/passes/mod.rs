@@ -4,6 +4,7 @@
 //! value that survives computes the same thing under the same name before and after. A value that
 //! somebody asked for (`keep`) is never absorbed.
 
+mod channels;
 mod fold_batch_norm;
 mod fuse;
 
@@ -37,9 +38,30 @@ pub const PASSES: &[Pass] = &[
     },
     Pass { name: "fuse_scale", place: "after squeeze-excite, whose pattern ends in the scale", run: fuse::scale },
     Pass {
+        name: "fuse_concat",
+        place: "after the activations, which end both halves of a ghost module",
+        run: channels::keep_input,
+    },
+    Pass {
+        name: "fuse_interleave",
+        place: "before the lone shuffles and slices, which are parts of its pattern",
+        run: channels::interleave,
+    },
+    Pass {
+        name: "fuse_shuffle",
+        place: "after the interleaving, for the shuffles that are left",
+        run: channels::shuffle,
+    },
+    Pass { name: "fuse_slice", place: "after the interleaving, for the slices that are left", run: channels::slice },
+    Pass {
         name: "fuse_residual",
-        place: "after the scale, which turns the projection into its final form",
+        place: "after scale and concatenation, which give the block's last convolution its final form",
         run: fuse::residual,
+    },
+    Pass {
+        name: "fuse_residual_activation",
+        place: "after the residuals that it stands behind",
+        run: fuse::residual_activation,
     },
     Pass { name: "fuse_pool", place: "last: it takes only convolutions that nothing else claimed", run: fuse::pool },
 ];

@@ -2,11 +2,12 @@
 
 use super::{Step, Target, Value, ValueId, ValueKind, WeightLayout};
 use crate::error::{Error, Result};
-use crate::graph::{Activation, Conv2d, ConvKind, Graph, NodeId, Op, SqueezeExcite};
+use crate::graph::{Activation, Conv2d, ConvKind, Graph, Join, NodeId, Op, Pool, SqueezeExcite};
 use crate::kernels::{
-    AdapterClass, Launch, Role, conv, depthwise, elementwise, global_pool, head_pool, pointwise, squeeze_excite,
+    AdapterClass, Channels, Launch, Role, Window, channel_copy, conv, depthwise, elementwise, global_pool, head_pool,
+    pointwise, pool, squeeze_excite,
 };
-use crate::tensor::{Shape, window};
+use crate::tensor::{Padding, Shape};
 use crate::weights::Weights;
 
 pub(super) struct Lowered {
@@ -32,7 +33,7 @@ fn squeezed_depthwise(graph: &Graph) -> Vec<bool> {
     for node in graph.nodes.iter().filter(|n| matches!(n.op, Op::SqueezeExcite(_))) {
         let x = node.inputs[0];
         squeezed[x] =
-            matches!(graph.nodes[x].op, Op::Conv2d(c) if kind(graph, &c) == ConvKind::Depthwise && !c.residual);
+            matches!(graph.nodes[x].op, Op::Conv2d(c) if kind(graph, &c) == ConvKind::Depthwise && !c.join.is_some());
     }
     squeezed
 }
@@ -68,8 +69,12 @@ impl Lowering<'_> {
                 let launch = global_pool::launch(&global_pool::Args { n: x.n, pixels: x.pixels(), c: x.c }, class)?;
                 self.push(id, launch, self.inputs(id), ValueKind::Node(id), y)
             }
+            Op::Pool(pool) => self.pool(id, &pool),
             Op::Activation(act) => self.elementwise(id, act),
-            Op::Scale | Op::Add => self.elementwise(id, Activation::Identity),
+            Op::Scale { .. } | Op::Add { .. } => self.elementwise(id, Activation::Identity),
+            Op::Slice { first, channels } => self.channel_copy(id, first, channels, 1),
+            Op::Shuffle { groups } => self.channel_copy(id, 0, x.c, groups),
+            Op::Concat => self.channel_copy(id, 0, x.c, 1),
             Op::BatchNorm(_) => self.unsupported(id, "a batch norm that no pass rewrote"),
         }
     }
@@ -78,55 +83,40 @@ impl Lowering<'_> {
         let class = self.target.class;
         let x = self.shapes[self.graph.nodes[id].inputs[0]];
         let y = self.shapes[id];
-        let launch = match kind(self.graph, conv) {
-            ConvKind::Grouped => return self.unsupported(id, "a grouped convolution"),
-            ConvKind::Pointwise if conv.pool && !conv.gate && !conv.residual => {
+        let head = conv.first.is_none() && conv.shuffle == 1 && !conv.gate && !conv.join.is_some();
+        let kind = kind(self.graph, conv);
+        if let Some(problem) = unsupported(kind, conv, head) {
+            return self.unsupported(id, problem);
+        }
+        let channels = channels(self.graph, conv, x.c);
+        let launch = match kind {
+            ConvKind::Depthwise => return self.depthwise(id, conv, x, y),
+            // A head over one position is the product itself, with lanes along channels.
+            ConvKind::Pointwise
+                if conv.pool || (class == AdapterClass::SoftwareSubgroup && self.vector(id, conv) && head) =>
+            {
                 let args = head_pool::Args { n: x.n, pixels: x.pixels(), c_in: x.c, c_out: y.c, act: conv.act };
                 head_pool::launch(&args, class)?
             }
-            _ if conv.pool => return self.unsupported(id, "pooling behind this convolution"),
-            // A head over one position is the product itself, with lanes along channels.
-            ConvKind::Pointwise
-                if class == AdapterClass::SoftwareSubgroup && self.vector(id, conv) && !conv.gate && !conv.residual =>
-            {
-                let args = head_pool::Args { n: x.n, pixels: 1, c_in: x.c, c_out: y.c, act: conv.act };
-                head_pool::launch(&args, class)?
-            }
-            ConvKind::Pointwise => {
+            _ if conv.kernel == 1 && conv.stride == 1 => {
                 let args = pointwise::Args {
                     n: x.n,
                     pixels: x.pixels(),
-                    c_in: x.c,
-                    c_out: y.c,
+                    channels,
                     act: conv.act,
                     gate: conv.gate,
-                    residual: conv.residual,
+                    join: conv.join,
+                    other: self.graph.nodes[id].inputs.last().map_or(0, |&other| self.shapes[other].c),
                     vector: self.vector(id, conv),
                 };
                 pointwise::launch(&args, class)?
             }
-            ConvKind::Depthwise => return self.depthwise(id, conv, x, y),
-            ConvKind::Dense => {
-                let [pad_top, pad_left] = pads(conv, x);
-                let args = conv::Args {
-                    n: x.n,
-                    h: x.h,
-                    w: x.w,
-                    out_h: y.h,
-                    out_w: y.w,
-                    pad_top,
-                    pad_left,
-                    c_in: x.c,
-                    c_out: y.c,
-                    kernel: conv.kernel,
-                    stride: conv.stride,
-                    act: conv.act,
-                    residual: conv.residual,
-                };
-                conv::launch(&args, class)?
+            _ => {
+                let window = self.window(id, x, conv.padding, conv.kernel, conv.stride)?;
+                conv::launch(&conv::Args { window, channels, act: conv.act, join: conv.join }, class)?
             }
         };
-        self.push(id, launch, self.conv_reads(id, conv), ValueKind::Node(id), y)
+        self.push(id, launch, self.operands(id, conv.gate), ValueKind::Node(id), y)
     }
 
     /// Whether a convolution's input has one position at any resolution: a classifier's, or a product behind a pooling.
@@ -136,24 +126,16 @@ impl Lowering<'_> {
     }
 
     fn depthwise(&mut self, id: NodeId, conv: &Conv2d, x: Shape, y: Shape) -> Result<()> {
-        let [pad_top, pad_left] = pads(conv, x);
         let args = depthwise::Args {
-            n: x.n,
-            h: x.h,
-            w: x.w,
-            out_h: y.h,
-            out_w: y.w,
-            pad_top,
-            pad_left,
+            window: self.window(id, x, conv.padding, conv.kernel, conv.stride)?,
             c: x.c,
-            kernel: conv.kernel,
-            stride: conv.stride,
             act: conv.act,
-            residual: conv.residual,
+            join: conv.join,
+            keep_input: conv.keep_input,
             squeeze: self.squeezed[id],
         };
         let (launch, tiles) = depthwise::launch(&args, self.target.class)?;
-        self.push(id, launch, self.conv_reads(id, conv), ValueKind::Node(id), y)?;
+        self.push(id, launch, self.operands(id, conv.gate), ValueKind::Node(id), y)?;
         if self.squeezed[id] {
             let step = self.steps.len() - 1;
             let shape = Shape::new(y.n, tiles.tiles_y, tiles.tiles_x, y.c);
@@ -187,31 +169,50 @@ impl Lowering<'_> {
         Ok(self.values.len() - 1)
     }
 
+    fn pool(&mut self, id: NodeId, pool: &Pool) -> Result<()> {
+        let x = self.shapes[self.graph.nodes[id].inputs[0]];
+        let window = self.window(id, x, pool.padding, pool.kernel, pool.stride)?;
+        let launch = pool::launch(&pool::Args { window, c: x.c, kind: pool.kind }, self.target.class)?;
+        self.push(id, launch, self.inputs(id), ValueKind::Node(id), self.shapes[id])
+    }
+
     fn elementwise(&mut self, id: NodeId, act: Activation) -> Result<()> {
-        let op = self.graph.nodes[id].op;
         let shape = self.shapes[id];
-        let args = elementwise::Args {
-            n: shape.n,
-            pixels: shape.pixels(),
-            c: shape.c,
-            act,
-            gate: op == Op::Scale,
-            residual: op == Op::Add,
+        let (gate, residual) = match self.graph.nodes[id].op {
+            Op::Scale { residual } => (true, residual.then_some(shape.c)),
+            Op::Add { channels } => (false, Some(channels.unwrap_or(shape.c))),
+            _ => (false, None),
         };
-        let mut reads = self.inputs(id);
-        if let Some(second) = reads.get_mut(1) {
-            second.0 = if op == Op::Scale { Role::Gate } else { Role::Residual };
-        }
+        let args = elementwise::Args { n: shape.n, pixels: shape.pixels(), c: shape.c, act, gate, residual };
         let launch = elementwise::launch(&args, self.target.class)?;
-        self.push(id, launch, reads, ValueKind::Node(id), shape)
+        self.push(id, launch, self.operands(id, gate), ValueKind::Node(id), shape)
+    }
+
+    fn channel_copy(&mut self, id: NodeId, first: usize, from_a: usize, groups: usize) -> Result<()> {
+        let inputs = &self.graph.nodes[id].inputs;
+        let (x, y) = (self.shapes[inputs[0]], self.shapes[id]);
+        let (n, pixels, other) = (x.n, x.pixels(), inputs.get(1).map_or(0, |&other| self.shapes[other].c));
+        let launch = channel_copy::launch(
+            &channel_copy::Args { n, pixels, c: x.c, first, from_a, other, groups },
+            self.target.class,
+        )?;
+        self.push(id, launch, self.operands(id, false), ValueKind::Node(id), y)
+    }
+
+    fn window(&self, id: NodeId, x: Shape, padding: Padding, kernel: usize, stride: usize) -> Result<Window> {
+        match Window::over(x, padding, kernel, stride) {
+            Some(window) => Ok(window),
+            None => self.unsupported(id, "a window that does not fit its input"),
+        }
     }
 
     fn inputs(&self, id: NodeId) -> Vec<(Role, ValueId)> {
         self.graph.nodes[id].inputs.iter().map(|&i| (Role::Input, self.value(i))).collect()
     }
 
-    fn conv_reads(&self, id: NodeId, conv: &Conv2d) -> Vec<(Role, ValueId)> {
-        let roles = [Some(Role::Input), conv.gate.then_some(Role::Gate), conv.residual.then_some(Role::Residual)];
+    /// A node's inputs in their roles: the first, the gate where there is one, another tensor.
+    fn operands(&self, id: NodeId, gate: bool) -> Vec<(Role, ValueId)> {
+        let roles = [Some(Role::Input), gate.then_some(Role::Gate), Some(Role::Residual)];
         roles.into_iter().flatten().zip(self.inputs(id)).map(|(role, (_, value))| (role, value)).collect()
     }
 
@@ -266,7 +267,7 @@ impl Lowering<'_> {
     }
 
     fn add_value(&mut self, kind: ValueKind, shape: Shape, written: Option<usize>) -> ValueId {
-        self.values.push(Value { kind, shape, buffer: 0, written, last_read: written.unwrap_or(0) });
+        self.values.push(Value { kind, shape, buffer: 0, offset: 0, written, last_read: written.unwrap_or(0) });
         self.values.len() - 1
     }
 
@@ -275,9 +276,27 @@ impl Lowering<'_> {
     }
 }
 
-/// Zeros above and left of the input.
-fn pads(conv: &Conv2d, x: Shape) -> [usize; 2] {
-    [x.h, x.w].map(|size| window(conv.padding, size, conv.kernel, conv.stride).map_or(0, |w| w.before))
+/// What no kernel does; `head` is a convolution with nothing but its activation fused.
+fn unsupported(kind: ConvKind, conv: &Conv2d, head: bool) -> Option<&'static str> {
+    let pointwise = conv.kernel == 1 && conv.stride == 1 && kind != ConvKind::Depthwise;
+    let turns = conv.join == Join::Interleave;
+    match () {
+        () if conv.pool && !(kind == ConvKind::Pointwise && head) => Some("pooling behind this convolution"),
+        () if conv.gate && kind != ConvKind::Pointwise => Some("a gate in front of this convolution"),
+        () if (turns || conv.first.is_some() || conv.shuffle > 1) && !pointwise => {
+            Some("channels rearranged by this convolution")
+        }
+        () if turns && conv.groups > 1 => Some("channels by turns with those of a grouped convolution"),
+        () if conv.keep_input && kind != ConvKind::Depthwise => Some("the input in front of this convolution's output"),
+        () => None,
+    }
+}
+
+/// The channels of a convolution whose input has `whole` of them.
+fn channels(graph: &Graph, conv: &Conv2d, whole: usize) -> Channels {
+    let Conv2d { out, groups, shuffle, .. } = *conv;
+    let first = conv.first.unwrap_or(0);
+    Channels { whole, first, c_in: in_channels(graph, conv), c_out: out, groups, shuffle }
 }
 
 /// Length in f32 of a node's packed weights; 0 for none.
@@ -286,10 +305,8 @@ pub(super) fn packed_len(graph: &Graph, id: NodeId) -> usize {
         Op::Conv2d(c) => {
             let c_in = in_channels(graph, &c);
             match c.kind(c_in) {
-                ConvKind::Pointwise => pointwise::packed_len(c_in, c.out),
-                ConvKind::Depthwise => depthwise::packed_len(c.kernel, c.out),
-                ConvKind::Dense => conv::packed_len(c.kernel, c_in, c.out),
-                ConvKind::Grouped => 0,
+                ConvKind::Depthwise => depthwise::packed_len(c.kernel, c.out, c.keep_input),
+                _ => channels(graph, &c, c_in).packed_len(c.kernel * c.kernel),
             }
         }
         Op::SqueezeExcite(se) => squeeze_excite::packed_len(graph.params[se.expand_bias].len(), se.hidden),
@@ -311,10 +328,8 @@ pub(super) fn pack(graph: &Graph, id: NodeId, weights: &Weights, out: &mut [f32]
                 None => vec![0.0; c.out].into(),
             };
             match c.kind(c_in) {
-                ConvKind::Pointwise => pointwise::pack(&weight, &bias, c_in, c.out, out),
-                ConvKind::Depthwise => depthwise::pack(&weight, &bias, c.kernel, c.out, out),
-                ConvKind::Dense => conv::pack(&weight, &bias, c.kernel, c_in, c.out, out),
-                ConvKind::Grouped => {}
+                ConvKind::Depthwise => depthwise::pack(&weight, &bias, c.kernel, c.out, c.keep_input, out),
+                _ => channels(graph, &c, c_in).pack(&weight, &bias, c.kernel * c.kernel, out),
             }
         }
         Op::SqueezeExcite(se) => {

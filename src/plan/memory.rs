@@ -1,76 +1,158 @@
-//! Places values in buffers: input and outputs in their own, intermediates in as few bytes of slots as possible.
+//! Places values in buffers: input and outputs in their own, intermediates at offsets of a few arenas.
 //!
-//! A slot holds one value at a time, because wgpu tracks a dispatch's reads and writes per whole buffer:
-//! no step may read and write one buffer.
+//! wgpu tracks what a dispatch reads and writes per whole buffer, so what a step reads and what it writes lie in
+//! different buffers. Therefore a value first gets an arena ([`assign`]), which decides how much memory is needed, then
+//! a place in it ([`pack`]).
 
-use super::{Buffer, BufferRole, Plan, Value, ValueId};
+use super::{BINDING_ALIGNMENT, Buffer, BufferRole, Plan, Value, ValueId};
 
-/// Gives every value a buffer.
-pub(super) fn place(plan: &mut Plan) {
-    plan.buffers = vec![Buffer { role: BufferRole::Input, bytes: plan.values[0].shape.padded_bytes() }];
-    plan.values[0].buffer = 0;
+/// Gives every value a buffer and an offset. No arena is larger than `max_arena`, unless one value is.
+pub(super) fn place(plan: &mut Plan, max_arena: u64) {
     let outputs: Vec<ValueId> = plan.outputs.iter().map(|o| o.1).collect();
     let mut intermediates = Vec::new();
-    for id in 1..plan.values.len() {
-        if outputs.contains(&id) {
-            plan.values[id].buffer = plan.buffers.len();
-            plan.buffers.push(Buffer { role: BufferRole::Output, bytes: plan.values[id].shape.padded_bytes() });
-        } else {
-            intermediates.push(id);
-        }
+    for (id, value) in plan.values.iter_mut().enumerate() {
+        let role = match id {
+            0 => BufferRole::Input,
+            _ if outputs.contains(&id) => BufferRole::Output,
+            _ => {
+                intermediates.push(id);
+                continue;
+            }
+        };
+        value.buffer = plan.buffers.len();
+        plan.buffers.push(Buffer { role, bytes: value.shape.padded_bytes() });
     }
-    for slot in share(&plan.values, intermediates) {
-        let bytes = slot.iter().map(|&id| plan.values[id].shape.padded_bytes()).max().unwrap_or(0);
-        for id in slot {
-            plan.values[id].buffer = plan.buffers.len();
+    let homes = assign(plan, &intermediates, max_arena);
+    for arena in pack(&plan.values, intermediates, &homes, max_arena) {
+        for place in &arena.places {
+            plan.values[place.id].buffer = plan.buffers.len();
+            plan.values[place.id].offset = place.offset;
         }
-        plan.buffers.push(Buffer { role: BufferRole::Slot, bytes });
+        plan.buffers.push(Buffer { role: BufferRole::Arena, bytes: arena.bytes() });
     }
 }
 
-/// Values that share a slot, over time.
-type Slot = Vec<ValueId>;
-/// How little a value wants a slot, given also the slot's number.
-type Rule<'a> = &'a dyn Fn(ValueId, &Slot, usize) -> usize;
+/// How many choices [`assign`] follows at a time. More find nothing better for any registered model.
+const CHOICES: usize = 32;
+/// No arena yet.
+const NOWHERE: u8 = u8::MAX;
 
-/// Divides values among slots. No rule is best for every network, so a few are tried: the largest values first, each to
-/// the free slot that was made first (the largest), made last (the smallest), or is idle for the shortest time around it
-/// (Pisarchyk and Lee 2020, arXiv:2001.03288, section 4), and with equal sizes from the front or from the back.
-fn share(values: &[Value], mut intermediates: Vec<ValueId>) -> Vec<Slot> {
-    let bytes = |id: ValueId| values[id].shape.padded_bytes();
-    let first = |_: ValueId, _: &Slot, index: usize| index;
-    let last = |_: ValueId, _: &Slot, index: usize| usize::MAX - index;
-    let idle = |id: ValueId, slot: &Slot, _: usize| {
-        slot.iter().map(|&other| distance(&values[id], &values[other])).min().unwrap_or(usize::MAX)
-    };
-    let rules: [Rule; 3] = [&last, &first, &idle];
-    let mut best: Option<(u64, Vec<Slot>)> = None;
-    for back in [false, true] {
-        intermediates.sort_by_key(|&id| (std::cmp::Reverse(bytes(id)), if back { usize::MAX - id } else { id }));
-        for rule in rules {
-            let mut slots: Vec<Slot> = Vec::new();
-            for &id in &intermediates {
-                let free = |slot: &Slot| slot.iter().all(|&other| !overlap(&values[id], &values[other]));
-                let choice = (0..slots.len()).filter(|&s| free(&slots[s])).min_by_key(|&s| rule(id, &slots[s], s));
-                match choice {
-                    Some(slot) => slots[slot].push(id),
-                    None => slots.push(vec![id]),
+/// Arenas of the values up to some step.
+#[derive(Clone)]
+struct Choice {
+    /// Each value's arena, or [`NOWHERE`].
+    homes: Vec<u8>,
+    /// The most bytes that were alive together in each arena.
+    peaks: Vec<u64>,
+}
+
+impl Choice {
+    fn total(&self) -> u64 {
+        self.peaks.iter().sum()
+    }
+
+    /// Whether it is at least as good as `other` whatever follows: same arenas of what is alive, none higher.
+    fn dominates(&self, other: &Self, alive: &[ValueId]) -> bool {
+        alive.iter().all(|&id| self.homes[id] == other.homes[id])
+            && self.peaks.len() <= other.peaks.len()
+            && self.peaks.iter().zip(&other.peaks).all(|(a, b)| a <= b)
+    }
+}
+
+/// The arena of every intermediate, such that the peaks of all arenas together are small: goes through the steps, tries
+/// every arena for what a step writes, and keeps the best choices that none [dominates](Choice::dominates).
+fn assign(plan: &Plan, intermediates: &[ValueId], max_arena: u64) -> Vec<u8> {
+    let size = |id: ValueId| aligned_bytes(&plan.values[id]);
+    let mut alive: Vec<ValueId> = Vec::new();
+    let mut choices = vec![Choice { homes: vec![NOWHERE; plan.values.len()], peaks: Vec::new() }];
+    for (at, step) in plan.steps.iter().enumerate() {
+        for &(_, written) in step.writes.iter().filter(|w| intermediates.binary_search(&w.1).is_ok()) {
+            let mut next = Vec::new();
+            for choice in &choices {
+                // The last is a new one.
+                let arenas = 0..=(choice.peaks.len() as u8).min(NOWHERE - 1);
+                for arena in arenas.filter(|a| !step.reads.iter().any(|r| choice.homes[r.1] == *a)) {
+                    let others: u64 = alive.iter().filter(|&&id| choice.homes[id] == arena).map(|&id| size(id)).sum();
+                    let bytes = others + size(written);
+                    if others > 0 && bytes > max_arena {
+                        continue;
+                    }
+                    let mut new = choice.clone();
+                    new.homes[written] = arena;
+                    new.peaks.resize(choice.peaks.len().max(arena as usize + 1), 0);
+                    new.peaks[arena as usize] = new.peaks[arena as usize].max(bytes);
+                    next.push(new);
                 }
             }
-            // The first value of a slot is its largest.
-            let total = slots.iter().map(|slot| bytes(slot[0])).sum();
-            if best.as_ref().is_none_or(|b| total < b.0) {
-                best = Some((total, slots));
+            alive.push(written);
+            choices = next;
+        }
+        alive.retain(|&id| span(&plan.values[id]).1 > at);
+        choices.sort_by_key(Choice::total);
+        let mut kept: Vec<Choice> = Vec::new();
+        for choice in choices {
+            if kept.len() < CHOICES && !kept.iter().any(|k| k.dominates(&choice, &alive)) {
+                kept.push(choice);
             }
         }
+        choices = kept;
     }
-    best.map_or_else(Vec::new, |b| b.1)
+    choices.swap_remove(0).homes
 }
 
-/// Steps between two lifetimes that do not overlap.
-fn distance(a: &Value, b: &Value) -> usize {
-    let (a, b) = (span(a), span(b));
-    if a.1 < b.0 { b.0 - a.1 } else { a.0.saturating_sub(b.1) }
+/// A value in an arena.
+struct Place {
+    id: ValueId,
+    offset: u64,
+    end: u64,
+}
+
+#[derive(Default)]
+struct Arena {
+    places: Vec<Place>,
+}
+
+impl Arena {
+    fn bytes(&self) -> u64 {
+        self.places.iter().map(|p| p.end).max().unwrap_or(0)
+    }
+
+    /// Where a value fits: the smallest gap between the values that are alive with it, else behind them.
+    fn fit(&self, values: &[Value], id: ValueId) -> u64 {
+        let others = self.places.iter().filter(|p| overlap(&values[p.id], &values[id]));
+        let mut taken: Vec<_> = others.map(|p| (p.offset, p.end)).collect();
+        taken.sort_unstable();
+        let (mut gaps, mut end) = (Vec::new(), 0);
+        for (offset, next) in taken {
+            gaps.push((end, offset));
+            end = end.max(next);
+        }
+        gaps.push((end, self.bytes()));
+        let width = |gap: &(u64, u64)| gap.1.saturating_sub(gap.0);
+        let smallest = gaps.into_iter().filter(|g| width(g) >= aligned_bytes(&values[id])).min_by_key(width);
+        smallest.map_or(end, |gap| gap.0)
+    }
+}
+
+/// Offsets in the chosen arenas, the largest values first. What would make an arena too large gets one of its own.
+fn pack(values: &[Value], mut intermediates: Vec<ValueId>, homes: &[u8], max_arena: u64) -> Vec<Arena> {
+    intermediates.sort_by_key(|&id| std::cmp::Reverse(values[id].shape.padded_bytes()));
+    let count = intermediates.iter().map(|&id| homes[id] as usize + 1).max().unwrap_or(0);
+    let mut arenas: Vec<Arena> = (0..count).map(|_| Arena::default()).collect();
+    for id in intermediates {
+        let bytes = aligned_bytes(&values[id]);
+        let offset = arenas[homes[id] as usize].fit(values, id);
+        if offset == 0 || offset + bytes <= max_arena {
+            arenas[homes[id] as usize].places.push(Place { id, offset, end: offset + bytes });
+        } else {
+            arenas.push(Arena { places: vec![Place { id, offset: 0, end: bytes }] });
+        }
+    }
+    arenas
+}
+
+fn aligned_bytes(value: &Value) -> u64 {
+    value.shape.padded_bytes().next_multiple_of(BINDING_ALIGNMENT)
 }
 
 /// The first and the last step of a value's life.
@@ -80,14 +162,14 @@ fn span(v: &Value) -> (usize, usize) {
 }
 
 /// Whether two values are alive in one step, its inputs and outputs included.
-pub(super) fn overlap(a: &Value, b: &Value) -> bool {
+fn overlap(a: &Value, b: &Value) -> bool {
     let ((a0, a1), (b0, b1)) = (span(a), span(b));
     a0 <= b1 && b0 <= a1
 }
 
 /// The largest sum of intermediates alive in one step.
 pub(super) fn live_set(plan: &Plan) -> u64 {
-    let intermediates = || plan.values.iter().filter(|v| plan.buffers[v.buffer].role == BufferRole::Slot);
+    let intermediates = || plan.values.iter().filter(|v| plan.buffers[v.buffer].role == BufferRole::Arena);
     let alive = |step: usize| {
         let at = |v: &&Value| (span(v).0..=span(v).1).contains(&step);
         intermediates().filter(at).map(|v| v.shape.padded_bytes()).sum()

@@ -16,6 +16,9 @@ use crate::graph::{Graph, NodeId};
 use crate::kernels::{AdapterClass, Launch, Role};
 use crate::tensor::Shape;
 
+/// Offsets of storage bindings are multiples of this (WebGPU's default `minStorageBufferOffsetAlignment`).
+pub const BINDING_ALIGNMENT: u64 = 256;
+
 /// Index of a value in [`Plan::values`].
 pub type ValueId = usize;
 
@@ -72,6 +75,8 @@ pub struct Value {
     pub shape: Shape,
     /// Index in [`Plan::buffers`].
     pub buffer: usize,
+    /// Where it begins in the buffer, in bytes: a multiple of [`BINDING_ALIGNMENT`].
+    pub offset: u64,
     /// The step that writes it; the input has none.
     pub written: Option<usize>,
     /// The last step that reads it.
@@ -83,8 +88,8 @@ pub struct Value {
 pub enum BufferRole {
     /// The network input; the host or the application writes it.
     Input,
-    /// Intermediates, several in turn.
-    Slot,
+    /// Intermediates, at offsets: together where they are alive together, in turn where not.
+    Arena,
     /// One value that can be read back.
     Output,
 }
@@ -128,7 +133,7 @@ pub struct Counters {
     pub bytes_moved: u64,
     /// Packed weights.
     pub weight_bytes: u64,
-    /// All slots together: the memory intermediates take.
+    /// All arenas together: the memory intermediates take.
     pub intermediate_bytes: u64,
     /// The least any placement could take: the largest sum of intermediates alive in one step.
     pub live_set_bytes: u64,
@@ -201,7 +206,7 @@ impl Plan {
             counters: Counters::default(),
         };
         plan.find_outputs(graph, keep)?;
-        memory::place(&mut plan);
+        memory::place(&mut plan, target.caps.max_buffer);
         plan.counters = plan.count(layout);
         plan.check(&target.caps)?;
         Ok(plan)
@@ -234,7 +239,7 @@ impl Plan {
     fn count(&self, layout: &WeightLayout) -> Counters {
         let keys: std::collections::HashSet<_> = self.steps.iter().map(|s| &s.launch.key).collect();
         let sum =
-            |slot: bool| self.buffers.iter().filter(|b| (b.role == BufferRole::Slot) == slot).map(|b| b.bytes).sum();
+            |arena: bool| self.buffers.iter().filter(|b| (b.role == BufferRole::Arena) == arena).map(|b| b.bytes).sum();
         Counters {
             dispatches: self.steps.len(),
             pipelines: keys.len(),
@@ -248,24 +253,15 @@ impl Plan {
     }
 
     fn check(&self, caps: &Caps) -> Result<()> {
-        for buffer in &self.buffers {
-            let available = caps.max_buffer.min(caps.max_binding);
-            if buffer.bytes > available {
-                let largest = self
-                    .values
-                    .iter()
-                    .filter(|v| self.buffers[v.buffer] == *buffer)
-                    .max_by_key(|v| v.shape.padded_bytes());
-                let what =
-                    largest.map_or("a buffer".into(), |v| format!("{}: the tensor {} (NHWC)", self.name, v.shape));
-                return Err(Error::Limit {
-                    what,
-                    needed: buffer.bytes,
-                    available,
-                    unit: "bytes",
-                    advice: "reduce the batch or the resolution",
-                });
-            }
+        let available = caps.max_buffer.min(caps.max_binding);
+        if let Some(value) = self.values.iter().find(|v| v.shape.padded_bytes() > available) {
+            return Err(Error::Limit {
+                what: format!("{}: the tensor {} (NHWC)", self.name, value.shape),
+                needed: value.shape.padded_bytes(),
+                available,
+                unit: "bytes",
+                advice: "reduce the batch or the resolution",
+            });
         }
         for (step, label) in self.steps.iter().zip(&self.labels) {
             if let Some(&groups) = step.launch.grid.iter().find(|&&g| g > caps.max_workgroups) {

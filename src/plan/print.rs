@@ -1,11 +1,12 @@
 //! The plan as text: one line per dispatch, then the totals. Made to be compared with `diff`.
 
-use super::{Plan, Step};
+use super::{Plan, Step, Value};
 use std::fmt;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.labels.iter().map(String::len).max().unwrap_or(0);
+        let operands = self.steps.iter().map(|s| self.operands(s).len()).max().unwrap_or(0);
         let keys = self.steps.iter().map(|s| s.launch.key.to_string().len()).max().unwrap_or(0);
         writeln!(f, "{} {} (NHWC)", self.name, self.input)?;
         for (i, (step, label)) in self.steps.iter().zip(&self.labels).enumerate() {
@@ -13,7 +14,7 @@ impl fmt::Display for Plan {
             let grid = format!("{x}x{y}x{z}");
             writeln!(
                 f,
-                "{i:>3} {label:width$}  {:keys$}  grid {grid:<12} {:<22} {:>12} B {:>13} MAdds",
+                "{i:>3} {label:width$}  {:keys$}  grid {grid:<12} {:operands$} {:>12} B {:>13} MAdds",
                 step.launch.key,
                 self.operands(step),
                 step.bytes,
@@ -33,11 +34,14 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
-    /// Buffers a step touches, for instance `b2,b5 -> b3`.
+    /// Where the values lie that a step touches: `b3,b2+1204224 -> b4` reads the start of buffer 3 and buffer 2 from
+    /// byte 1204224 on.
     pub fn operands(&self, step: &Step) -> String {
-        let list = |values: &[(crate::kernels::Role, usize)]| {
-            values.iter().map(|v| format!("b{}", self.values[v.1].buffer)).collect::<Vec<_>>().join(",")
+        let place = |v: &(crate::kernels::Role, usize)| match &self.values[v.1] {
+            Value { buffer, offset: 0, .. } => format!("b{buffer}"),
+            Value { buffer, offset, .. } => format!("b{buffer}+{offset}"),
         };
+        let list = |values: &[(crate::kernels::Role, usize)]| values.iter().map(place).collect::<Vec<_>>().join(",");
         format!("{} -> {}", list(&step.reads), list(&step.writes))
     }
 }

@@ -1,12 +1,10 @@
 //! Where each node's packed weights lie: a few read-only shards, ranges aligned for binding.
 
-use super::{Caps, lower};
+use super::{BINDING_ALIGNMENT, Caps, lower};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
 use crate::weights::Weights;
 
-/// Offsets of storage bindings are multiples of this (WebGPU's default `minStorageBufferOffsetAlignment`).
-const ALIGNMENT: u64 = 256;
 /// A shard is closed before it grows over this.
 const SHARD_BYTES: u64 = 64 << 20;
 
@@ -15,7 +13,7 @@ const SHARD_BYTES: u64 = 64 << 20;
 pub struct WeightRange {
     /// Index in [`WeightLayout::shards`].
     pub shard: usize,
-    /// First byte, a multiple of 256.
+    /// First byte, a multiple of [`BINDING_ALIGNMENT`].
     pub offset: u64,
     /// Bytes.
     pub bytes: u64,
@@ -53,7 +51,7 @@ impl WeightLayout {
                     advice: "use a narrower model",
                 });
             }
-            let mut offset = shards[shards.len() - 1].next_multiple_of(ALIGNMENT);
+            let mut offset = shards[shards.len() - 1].next_multiple_of(BINDING_ALIGNMENT);
             if offset > 0 && offset + bytes > SHARD_BYTES.min(available) {
                 shards.push(0);
                 offset = 0;

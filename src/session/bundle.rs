@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::vision::Labels;
-use crate::weights::{Checkpoint, Naming, Scheme, Synthetic, Weights};
+use crate::weights::{Checkpoint, Naming, Synthetic, Weights};
 use crate::zoo::{self, Model, Options, Preprocess};
 
 /// A model ready to be put on a device. Cheap to clone where the weights are a mapped file.
@@ -90,7 +90,7 @@ impl Bundle {
             _ => {
                 let names: Vec<_> = fitting.iter().map(|m| m.name.as_str()).collect();
                 format!(
-                    "its tensors fit {}, which differ in padding, strides or epsilon: say which with --model NAME --weights FILE",
+                    "its tensors fit {}, which differ in padding, strides, shortcuts or epsilon: say which with --model NAME --weights FILE",
                     names.join(" and ")
                 )
             }
@@ -124,15 +124,11 @@ fn options(model: &Model, checkpoint: &Checkpoint, naming: &Naming) -> Options {
 }
 
 /// The registered models whose tensors are exactly the checkpoint's. Where only padding and epsilon differ, the naming
-/// decides as far as it can: EfficientNet-PyTorch's names belong to ported TensorFlow weights, torchvision's never do.
+/// decides as far as it can: each model lists the schemes that its checkpoints come in.
 fn candidates(checkpoint: &Checkpoint) -> Vec<Model> {
     let Ok(naming) = Naming::of(checkpoint) else { return Vec::new() };
-    let origin = |m: &Model| match naming.scheme {
-        Scheme::Timm => true,
-        Scheme::EfficientNetPytorch => m.name.starts_with("tf_"),
-        Scheme::PytorchCifar => m.name.ends_with("_cifar"),
-        _ => !m.name.starts_with("tf_") && !m.name.ends_with("_cifar"),
-    };
+    let scheme = naming.scheme.to_string();
+    let named = |m: &Model| m.checkpoints.iter().any(|c| c.naming == scheme);
     let fits = |m: &Model| m.build(&options(m, checkpoint, &naming)).is_ok_and(|g| Weights::fit(&g, checkpoint) == 0);
-    zoo::models().into_iter().filter(|m| origin(m) && fits(m)).collect()
+    zoo::models().into_iter().filter(|m| named(m) && fits(m)).collect()
 }

@@ -3,7 +3,7 @@
 use super::blocks::Kind;
 use super::facts::{CropMode, Preprocess};
 use super::network::{Head, Multipliers, Network, Row, SqueezeRule, Stem};
-use super::{Model, Published, Wiring};
+use super::{Checkpoints, Model, Wiring};
 use crate::graph::Activation::{Sigmoid, Swish};
 use crate::tensor::Padding;
 
@@ -128,21 +128,26 @@ pub fn models() -> Vec<Model> {
 
 /// The resolution is that of the published accuracy; training used smaller images.
 fn model(v: &Variant, tf: bool) -> Model {
-    let (params, madds, top1) = v.published;
     let base = v.suffix.starts_with('b');
     // timm's facts for the weights that each name stands for: the large ones in -1 to 1, the widest not cropped.
     let facts = if tf && (!base || v.suffix == "b3") { Preprocess::HALF } else { Preprocess::IMAGENET };
     let crop_mode = if tf && matches!(v.suffix, "b3" | "m" | "l") { CropMode::Squash } else { CropMode::Center };
     Model {
-        name: format!("{}efficientnetv2_{}", if tf { "tf_" } else { "" }, v.suffix),
         aliases: if base || tf { Vec::new() } else { vec![format!("efficientnet_v2_{}", v.suffix)] },
-        family: "EfficientNetV2",
         resolution: v.resolution,
         preprocess: Preprocess { crop_mode, ..facts.at(v.resolution, v.crop_pct) },
-        published: Some(Published { params, madds, top1 }),
-        cite: PAPER,
-        num_classes: 1000,
+        published: Some(v.published.into()),
+        checkpoints: match (tf, base) {
+            (true, _) => &[Checkpoints::TIMM],
+            (false, true) => &[Checkpoints::TIMM_NAMES],
+            (false, false) => &[Checkpoints::TIMM_NAMES, Checkpoints::TORCHVISION],
+        },
         torchvision_bn_eps: Some(1e-3),
-        wiring: Wiring::Network(network(v, tf)),
+        ..Model::new(
+            format!("{}efficientnetv2_{}", if tf { "tf_" } else { "" }, v.suffix),
+            "EfficientNetV2",
+            PAPER,
+            Wiring::Network(network(v, tf)),
+        )
     }
 }

@@ -3,7 +3,7 @@
 use super::blocks::Kind;
 use super::facts::{Interpolation, Preprocess};
 use super::network::{Head, Multipliers, Network, Row, Stem};
-use super::{Model, Published, Wiring};
+use super::{Checkpoints, Model, Published, Wiring};
 use crate::graph::Activation::Relu;
 use crate::tensor::Padding;
 
@@ -51,19 +51,14 @@ fn network(table: &[&[Row]]) -> Network {
 /// Every registered FBNet. The figures are the paper's table 2; B's differ from the network that its authors publish.
 pub fn models() -> Vec<Model> {
     let model = |name: &str, alias: &str, table: &[&[Row]], published| Model {
-        name: name.into(),
         aliases: vec![alias.into()],
-        family: "FBNet",
-        resolution: 224,
         preprocess: Preprocess::IMAGENET.with(Interpolation::Bilinear),
         published: Some(published),
-        cite: PAPER,
-        num_classes: 1000,
-        torchvision_bn_eps: None,
-        wiring: Wiring::Network(network(table)),
+        ..Model::new(name, "FBNet", PAPER, Wiring::Network(network(table)))
     };
+    let c = model("fbnetc_100", "fbnet_c", &C, Published { params: 5.5, madds: 375.0, top1: 74.9 });
     vec![
         model("fbnet_b", "fbnetb_100", &B, Published { params: 4.5, madds: 295.0, top1: 74.1 }),
-        model("fbnetc_100", "fbnet_c", &C, Published { params: 5.5, madds: 375.0, top1: 74.9 }),
+        Model { checkpoints: &[Checkpoints::TIMM], ..c },
     ]
 }

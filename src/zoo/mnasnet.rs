@@ -1,9 +1,8 @@
 //! MnasNet (Tan et al. 2018, arXiv:1807.11626): A1 with squeeze-and-excitation, B1 and Small.
 
 use super::blocks::Kind;
-use super::facts::Preprocess;
 use super::network::{Head, Multipliers, Network, Row, SqueezeRule, Stem};
-use super::{Model, Published, Wiring};
+use super::{Checkpoints, Model, Published, Wiring};
 use crate::graph::Activation::{Relu, Sigmoid};
 use crate::tensor::Padding;
 
@@ -81,16 +80,13 @@ fn network(width: f64, stem: usize, table: &[&[Row]]) -> Network {
 /// Every registered MnasNet.
 pub fn models() -> Vec<Model> {
     let model = |&(name, timm, width, stem, table, published): &Variant| Model {
-        name: name.into(),
         aliases: timm.map(String::from).into_iter().collect(),
-        family: "MnasNet",
-        resolution: 224,
-        preprocess: Preprocess::IMAGENET,
-        published: published.map(|(params, madds, top1)| Published { params, madds, top1 }),
-        cite: PAPER,
-        num_classes: 1000,
-        torchvision_bn_eps: None,
-        wiring: Wiring::Network(network(width, stem, table)),
+        published: published.map(Published::from),
+        checkpoints: match name {
+            "semnasnet_075" | "mnasnet_a1" | "mnasnet_b1" | "mnasnet_small" => &[Checkpoints::TIMM],
+            _ => &[Checkpoints::TIMM_NAMES],
+        },
+        ..Model::new(name, "MnasNet", PAPER, Wiring::Network(network(width, stem, table)))
     };
     VARIANTS.iter().map(model).collect()
 }

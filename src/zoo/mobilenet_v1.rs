@@ -3,7 +3,7 @@
 use super::blocks::Kind;
 use super::facts::Preprocess;
 use super::network::{Head, Multipliers, Network, Row, Stem};
-use super::{Model, Published, Wiring};
+use super::{Checkpoints, Model, Published, Wiring, percent};
 use crate::graph::Activation::{self, Relu, Relu6};
 use crate::tensor::Padding;
 
@@ -38,28 +38,44 @@ fn network(width: f64, stem_stride: usize, act: Activation) -> Network {
     }
 }
 
-/// Every registered MobileNetV1, and the form for CIFAR's 32x32 images: a stem of stride 1, and ReLU.
+/// Every registered MobileNetV1, and the form for CIFAR's 32x32 images: a stem of stride 1, and ReLU. [`named`] knows
+/// further widths.
 ///
 /// Any resolution runs; the paper's are 224, 192, 160 and 128.
 pub fn models() -> Vec<Model> {
-    let model = |name: &str, resolution, preprocess: Preprocess, published, network| Model {
-        name: name.into(),
-        aliases: if name == "mobilenetv1_100" { vec!["mobilenet_v1".into()] } else { Vec::new() },
-        family: "MobileNetV1",
-        resolution,
-        preprocess: preprocess.at(resolution, if resolution == 32 { 1.0 } else { 0.875 }),
-        published,
-        cite: PAPER,
-        num_classes: if resolution == 32 { 10 } else { 1000 },
-        torchvision_bn_eps: None,
-        wiring: Wiring::Network(network),
+    let imagenet = VARIANTS.iter().map(|&(name, width, published)| imagenet(name, width, Some(published)));
+    let cifar = Model {
+        resolution: 32,
+        preprocess: CIFAR10.at(32, 1.0),
+        checkpoints: &[Checkpoints::TIMM_NAMES, PYTORCH_CIFAR],
+        num_classes: 10,
+        ..model("mobilenetv1_cifar", network(1.0, 1, Relu))
     };
-    let imagenet = VARIANTS.iter().map(|(name, width, published)| {
-        model(name, 224, Preprocess::HALF, Some(*published), network(*width, 2, Relu6))
-    });
-    let cifar = model("mobilenetv1_cifar", 32, CIFAR10, None, network(1.0, 1, Relu));
     imagenet.chain([cifar]).collect()
 }
+
+/// `mobilenetv1_<width>`, the width in percent.
+pub fn named(name: &str) -> Option<Model> {
+    let width = percent(name.strip_prefix("mobilenetv1_")?)?;
+    Some(imagenet(name, width, None))
+}
+
+fn imagenet(name: &str, width: f64, published: Option<Published>) -> Model {
+    let full = width == 1.0;
+    Model {
+        aliases: if full { vec!["mobilenet_v1".into()] } else { Vec::new() },
+        preprocess: Preprocess::HALF,
+        published,
+        checkpoints: if full { &[Checkpoints::TIMM] } else { &[Checkpoints::TIMM_NAMES] },
+        ..model(name, network(width, 2, Relu6))
+    }
+}
+
+fn model(name: &str, network: Network) -> Model {
+    Model::new(name, "MobileNetV1", PAPER, Wiring::Network(network))
+}
+
+const PYTORCH_CIFAR: Checkpoints = Checkpoints::of("kuangliu/pytorch-cifar").named("pytorch-cifar");
 
 /// CIFAR-10's mean and deviation per channel, as its training recipes use them.
 const CIFAR10: Preprocess = Preprocess {

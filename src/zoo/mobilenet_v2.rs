@@ -1,9 +1,8 @@
 //! MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381).
 
 use super::blocks::Kind;
-use super::facts::Preprocess;
 use super::network::{Head, Multipliers, Network, Row, Stem};
-use super::{Model, Published, Wiring};
+use super::{Checkpoints, Model, Published, Wiring, percent};
 use crate::graph::Activation::Relu6;
 use crate::tensor::Padding;
 
@@ -55,19 +54,33 @@ fn network(by: &Multipliers) -> Network {
     }
 }
 
-/// Every registered MobileNetV2; torchvision's `mobilenet_v2` is `mobilenetv2_100`.
+/// Every registered MobileNetV2; torchvision's `mobilenet_v2` is `mobilenetv2_100`. [`named`] knows further widths.
 pub fn models() -> Vec<Model> {
-    let model = |(name, by, published): &Variant| Model {
-        name: name.to_string(),
-        aliases: if *name == "mobilenetv2_100" { vec!["mobilenet_v2".into()] } else { Vec::new() },
-        family: "MobileNetV2",
-        resolution: 224,
-        preprocess: Preprocess::IMAGENET,
-        published: published.map(|(params, madds, top1)| Published { params, madds, top1 }),
-        cite: PAPER,
-        num_classes: 1000,
-        torchvision_bn_eps: None,
-        wiring: Wiring::Network(network(by)),
-    };
-    VARIANTS.iter().map(model).collect()
+    VARIANTS.iter().map(|(name, by, published)| model(name, by, *published)).collect()
+}
+
+/// `mobilenetv2_<width>`, the width in percent.
+pub fn named(name: &str) -> Option<Model> {
+    let width = percent(name.strip_prefix("mobilenetv2_")?)?;
+    Some(model(name, &Multipliers::width(width), None))
+}
+
+fn model(name: &str, by: &Multipliers, published: Option<(f64, f64, f64)>) -> Model {
+    Model {
+        aliases: if name == "mobilenetv2_100" { vec!["mobilenet_v2".into()] } else { Vec::new() },
+        published: published.map(Published::from),
+        checkpoints: checkpoints(name),
+        ..Model::new(name, "MobileNetV2", PAPER, Wiring::Network(network(by)))
+    }
+}
+
+/// torchvision has no depth multiplier, and weights of width 1 alone.
+fn checkpoints(name: &str) -> &'static [Checkpoints] {
+    const TIMM: Checkpoints = Checkpoints::TIMM;
+    match name {
+        "mobilenetv2_100" => &[TIMM, Checkpoints::TORCHVISION],
+        "mobilenetv2_050" | "mobilenetv2_140" => &[TIMM, Checkpoints::TORCHVISION_NAMES],
+        "mobilenetv2_110d" | "mobilenetv2_120d" => &[TIMM],
+        _ => &[Checkpoints::TIMM_NAMES, Checkpoints::TORCHVISION_NAMES],
+    }
 }

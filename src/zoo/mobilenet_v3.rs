@@ -3,7 +3,7 @@
 use super::blocks::Kind;
 use super::facts::{Interpolation, Preprocess};
 use super::network::{Head, Multipliers, Network, Row, SqueezeRule, Stem};
-use super::{Model, Published, Wiring};
+use super::{Checkpoints, Model, Published, Wiring};
 use crate::graph::Activation::{self, HardSigmoid, HardSwish, Relu};
 use crate::tensor::Padding;
 
@@ -106,15 +106,26 @@ fn model(&(suffix, width, minimalistic, published): &Variant, tf: bool) -> Model
     let base = if tf { Preprocess::HALF } else { Preprocess::IMAGENET };
     let bilinear = tf || suffix == "large_075";
     Model {
-        name: format!("{}mobilenetv3_{suffix}", if tf { "tf_" } else { "" }),
         aliases: torchvision,
-        family: "MobileNetV3",
-        resolution: 224,
         preprocess: base.with(if bilinear { Interpolation::Bilinear } else { Interpolation::Bicubic }),
-        published: published.map(|(params, madds, top1)| Published { params, madds, top1 }),
-        cite: PAPER,
-        num_classes: 1000,
+        published: published.map(Published::from),
+        checkpoints: checkpoints(suffix, tf),
         torchvision_bn_eps: Some(1e-3),
-        wiring: Wiring::Network(network(large, width, minimalistic, tf)),
+        ..Model::new(
+            format!("{}mobilenetv3_{suffix}", if tf { "tf_" } else { "" }),
+            "MobileNetV3",
+            PAPER,
+            Wiring::Network(network(large, width, minimalistic, tf)),
+        )
+    }
+}
+
+/// torchvision's other widths are other networks: its heads narrow, too.
+fn checkpoints(suffix: &str, tf: bool) -> &'static [Checkpoints] {
+    match (tf, suffix) {
+        (false, "large_100" | "small_100") => &[Checkpoints::TIMM, Checkpoints::TORCHVISION],
+        (false, "small_050" | "small_075") => &[Checkpoints::TIMM],
+        (true, suffix) if suffix != "small_050" => &[Checkpoints::TIMM],
+        _ => &[Checkpoints::TIMM_NAMES],
     }
 }

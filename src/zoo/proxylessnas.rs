@@ -1,9 +1,8 @@
 //! ProxylessNAS (Cai et al. 2018, arXiv:1812.00332).
 
 use super::blocks::Kind;
-use super::facts::Preprocess;
 use super::network::{Head, Multipliers, Network, Row, Stem};
-use super::{Model, Published, Wiring};
+use super::{Checkpoints, Model, Published, Wiring};
 use crate::graph::Activation::Relu6;
 use crate::tensor::Padding;
 
@@ -24,6 +23,9 @@ const MOBILE: [&[Row]; 5] = [
 const PAPER: &str =
     "Cai et al., ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware, 2018, arXiv:1812.00332";
 
+/// Published with the library, which states no licence of the weights.
+const PYTORCHCV: Checkpoints = Checkpoints { published: true, ..Checkpoints::of("pytorchcv") };
+
 /// Every registered ProxylessNAS.
 pub fn models() -> Vec<Model> {
     let stem = Stem { out: 32, stride: 2, act: Relu6 };
@@ -35,15 +37,9 @@ pub fn models() -> Vec<Model> {
         bn_eps: 1e-3,
     };
     vec![Model {
-        name: "proxylessnas_mobile".into(),
         aliases: vec!["proxyless_mobile".into()],
-        family: "ProxylessNAS",
-        resolution: 224,
-        preprocess: Preprocess::IMAGENET,
         published: Some(Published { params: 4.1, madds: 320.0, top1: 74.6 }),
-        cite: PAPER,
-        num_classes: 1000,
-        torchvision_bn_eps: None,
-        wiring: Wiring::Network(network),
+        checkpoints: &[Checkpoints::TIMM_NAMES, PYTORCHCV],
+        ..Model::new("proxylessnas_mobile", "ProxylessNAS", PAPER, Wiring::Network(network))
     }]
 }

@@ -2,16 +2,21 @@
 
 use crate::support::{gpus, rel_l2};
 use mbconv::gpu::{Executor, Gpu, WeightBuffers};
-use mbconv::graph::{Activation, Conv2d, Graph, Node, NodeId, Op, Param, ParamId, Source, SqueezeExcite};
+use mbconv::graph::{
+    Activation, Conv2d, ConvArgs, Graph, Join, Node, NodeId, Op, Param, ParamId, Source, SqueezeExcite,
+};
 use mbconv::kernels::{
-    Launch, Role, SUBGROUP_LANES, conv, depthwise, elementwise, global_pool, head_pool, pointwise, squeeze_excite,
+    Channels, Launch, Role, SUBGROUP_LANES, Window, conv, depthwise, elementwise, global_pool, head_pool, pointwise,
+    squeeze_excite,
 };
 use mbconv::plan::{Buffer, BufferRole, Plan, Value, ValueKind, WeightLayout};
-use mbconv::tensor::{Padding, window};
+use mbconv::tensor::Padding;
 use mbconv::weights::{Synthetic, Weights, make_input};
 use mbconv::{Shape, Tensor, cpu};
 use pollster::block_on;
 use std::sync::Arc;
+
+mod channels;
 
 /// An f32 sum of n products is off by about u * sqrt(n) of its size, u = 2^-24; the largest n here is 2,000.
 const BOUND: f64 = 4e-6;
@@ -100,7 +105,14 @@ fn add_sums(plan: &mut Plan, step: usize, node: NodeId, y: Shape, tiles: depthwi
     let shape = Shape { h: tiles.tiles_y, w: tiles.tiles_x, ..y };
     let kind = ValueKind::Squeeze { node, tile: [tiles.height, tiles.width] };
     let value = plan.values.len();
-    plan.values.push(Value { kind, shape, buffer: plan.buffers.len(), written: Some(step), last_read: step });
+    plan.values.push(Value {
+        kind,
+        shape,
+        buffer: plan.buffers.len(),
+        offset: 0,
+        written: Some(step),
+        last_read: step,
+    });
     plan.buffers.push(Buffer { role: BufferRole::Output, bytes: shape.padded_bytes() });
     plan.steps[step].writes.retain(|w| w.0 != Role::Squeeze);
     plan.steps[step].writes.push((Role::Squeeze, value));
@@ -120,35 +132,32 @@ fn sums(y: &Tensor, tiles: depthwise::Tiles) -> Vec<f32> {
 }
 
 fn plain(out: usize, kernel: usize, stride: usize, padding: Padding, act: Activation) -> Conv2d {
-    Conv2d {
-        weight: 0,
-        bias: None,
-        out,
-        kernel,
-        stride,
-        padding,
-        groups: 1,
-        act,
-        gate: false,
-        residual: false,
-        pool: false,
-    }
+    Conv2d { act, ..Conv2d::plain(0, None, ConvArgs::dense(out, kernel, stride), padding) }
 }
 
-fn pads(padding: Padding, x: Shape, kernel: usize, stride: usize) -> [usize; 2] {
-    [x.h, x.w].map(|size| window(padding, size, kernel, stride).unwrap().before)
+fn slide(padding: Padding, x: Shape, kernel: usize, stride: usize) -> Window {
+    Window::over(x, padding, kernel, stride).unwrap()
+}
+
+/// Whether the adapter can run a row of the pointwise table; says so where not.
+fn runs(gpu: &Gpu, variant: &pointwise::Variant) -> bool {
+    let runs = !variant.subgroup || gpu.facts().subgroup_lanes >= SUBGROUP_LANES;
+    if !runs {
+        eprintln!("SKIPPED: {} has no subgroups of {SUBGROUP_LANES} lanes: {variant:?}", gpu.facts());
+    }
+    runs
 }
 
 #[test]
 fn pointwise_rows() {
     for gpu in gpus() {
         for variant in pointwise::VARIANTS {
-            if variant.subgroup && gpu.facts().subgroup_lanes < SUBGROUP_LANES {
-                eprintln!("SKIPPED: {} has no subgroups of {SUBGROUP_LANES} lanes: {variant:?}", gpu.facts());
+            if !runs(&gpu, variant) {
                 continue;
             }
             for (i, &act) in ACTIVATIONS.iter().enumerate() {
-                for (gate, residual) in [(false, false), (true, false), (false, true), (true, true)] {
+                let joins = [Join::None, Join::Add, Join::AddThenAct, Join::AddFirst(5)];
+                for (gate, join) in [false, true].into_iter().flat_map(|gate| joins.map(|join| (gate, join))) {
                     let x = Shape::new(1 + i % 3, 5 + i, 3 + 2 * i, 6 + 31 * i);
                     let out = 9 + 20 * i;
                     let mut b = Bench::new(x);
@@ -156,21 +165,14 @@ fn pointwise_rows() {
                     if gate {
                         inputs.push(b.push(Op::GlobalAvgPool, &[0]));
                     }
-                    if residual {
+                    if join.is_some() {
                         inputs.push(b.conv(&[0], x.c, 1, plain(out, 1, 1, Padding::Same, Activation::Identity)));
                     }
-                    b.conv(&inputs, x.c, 1, Conv2d { gate, residual, ..plain(out, 1, 1, Padding::Same, act) });
-                    b.check(&gpu, "pointwise", |_| {
-                        let args = pointwise::Args {
-                            n: x.n,
-                            pixels: x.pixels(),
-                            c_in: x.c,
-                            c_out: out,
-                            act,
-                            gate,
-                            residual,
-                            vector: false,
-                        };
+                    b.conv(&inputs, x.c, 1, Conv2d { gate, join, ..plain(out, 1, 1, Padding::Same, act) });
+                    b.check(&gpu, &format!("pointwise {join:?}"), |_| {
+                        let channels = Channels::dense(x.c, out);
+                        let (n, pixels, other) = (x.n, x.pixels(), out);
+                        let args = pointwise::Args { n, pixels, channels, act, gate, join, other, vector: false };
                         (pointwise::launch_with(&args, variant).unwrap(), None)
                     });
                 }
@@ -186,35 +188,25 @@ fn depthwise_rows() {
             for kernel in [1, 3, 5, 7] {
                 for stride in [1, 2] {
                     for (i, padding) in [Padding::Same, Padding::Symmetric].into_iter().enumerate() {
-                        for (squeeze, residual) in [(false, false), (true, false), (false, true)] {
+                        for (squeeze, join) in [
+                            (false, Join::None),
+                            (true, Join::None),
+                            (false, Join::Add),
+                            (false, Join::AddThenAct),
+                            (false, Join::AddFirst(5)),
+                        ] {
                             let x = Shape::new(2, 16 + kernel + i, 29 + stride, 10);
                             let act = ACTIVATIONS[(kernel + stride + i) % 7];
                             let mut b = Bench::new(x);
                             let shape = plain(x.c, kernel, stride, padding, act);
                             let mut inputs = vec![0];
-                            if residual {
+                            if join.is_some() {
                                 inputs.push(b.conv(&[0], x.c, x.c, shape));
                             }
-                            b.conv(&inputs, x.c, x.c, Conv2d { residual, ..shape });
-                            b.check(&gpu, &format!("depthwise {padding:?} {squeeze} {residual}"), |shapes| {
-                                let y = shapes[shapes.len() - 1];
-                                let [pad_top, pad_left] = pads(padding, x, kernel, stride);
-                                let (n, h, w, c) = (x.n, x.h, x.w, x.c);
-                                let args = depthwise::Args {
-                                    n,
-                                    h,
-                                    w,
-                                    out_h: y.h,
-                                    out_w: y.w,
-                                    pad_top,
-                                    pad_left,
-                                    c,
-                                    kernel,
-                                    stride,
-                                    act,
-                                    residual,
-                                    squeeze,
-                                };
+                            b.conv(&inputs, x.c, x.c, Conv2d { join, ..shape });
+                            b.check(&gpu, &format!("depthwise {padding:?} {squeeze} {join:?}"), |_| {
+                                let window = slide(padding, x, kernel, stride);
+                                let args = depthwise::Args { window, c: x.c, act, join, keep_input: false, squeeze };
                                 let (launch, tiles) = depthwise::launch_with(&args, variant).unwrap();
                                 (launch, squeeze.then_some(tiles))
                             });
@@ -231,36 +223,20 @@ fn conv_rows() {
     for gpu in gpus() {
         for variant in conv::VARIANTS {
             for (i, (kernel, stride)) in [(3, 2), (3, 1), (1, 2), (5, 3), (7, 2), (2, 2)].into_iter().enumerate() {
-                for residual in [false, true] {
+                for join in [Join::None, Join::Add, Join::AddThenAct, Join::AddFirst(5)] {
                     let (padding, act) = ([Padding::Same, Padding::Symmetric][i % 2], ACTIVATIONS[i]);
                     let x = Shape::new(1 + i % 2, 17 + i, 23 - i, 1 + 3 * i);
                     let out = 7 + 8 * i;
                     let mut b = Bench::new(x);
                     let shape = plain(out, kernel, stride, padding, act);
                     let mut inputs = vec![0];
-                    if residual {
+                    if join.is_some() {
                         inputs.push(b.conv(&[0], x.c, 1, shape));
                     }
-                    b.conv(&inputs, x.c, 1, Conv2d { residual, ..shape });
-                    b.check(&gpu, "conv", |shapes| {
-                        let y = shapes[shapes.len() - 1];
-                        let [pad_top, pad_left] = pads(padding, x, kernel, stride);
-                        let (n, h, w, c_in) = (x.n, x.h, x.w, x.c);
-                        let args = conv::Args {
-                            n,
-                            h,
-                            w,
-                            out_h: y.h,
-                            out_w: y.w,
-                            pad_top,
-                            pad_left,
-                            c_in,
-                            c_out: out,
-                            kernel,
-                            stride,
-                            act,
-                            residual,
-                        };
+                    b.conv(&inputs, x.c, 1, Conv2d { join, ..shape });
+                    b.check(&gpu, &format!("conv {join:?}"), |_| {
+                        let window = slide(padding, x, kernel, stride);
+                        let args = conv::Args { window, channels: Channels::dense(x.c, out), act, join };
                         (conv::launch_with(&args, variant).unwrap(), None)
                     });
                 }
@@ -345,22 +321,32 @@ fn elementwise_rows() {
             for &act in &ACTIVATIONS {
                 let mut b = Bench::new(x);
                 b.push(Op::Activation(act), &[0]);
-                b.check(&gpu, "activation", |_| (launch(x, act, false, false, variant), None));
+                b.check(&gpu, "activation", |_| (launch(x, act, false, None, variant), None));
             }
-            for op in [Op::Scale, Op::Add] {
+            let scale = |residual| Op::Scale { residual };
+            let add = |channels| Op::Add { channels };
+            for op in [scale(false), scale(true), add(None), add(Some(6))] {
                 let mut b = Bench::new(x);
-                let other = match op {
-                    Op::Scale => b.push(Op::GlobalAvgPool, &[0]),
-                    _ => b.conv(&[0], x.c, 1, plain(x.c, 1, 1, Padding::Same, Activation::Swish)),
+                let other = b.conv(&[0], x.c, 1, plain(x.c, 1, 1, Padding::Same, Activation::Swish));
+                let gate = b.push(Op::GlobalAvgPool, &[0]);
+                let inputs = if matches!(op, Op::Scale { .. }) { [0, gate, other] } else { [0, other, other] };
+                b.push(op, &inputs[..op.arity()]);
+                let (gate, residual) = match op {
+                    Op::Scale { residual } => (true, residual.then_some(x.c)),
+                    Op::Add { channels } => (false, Some(channels.unwrap_or(x.c))),
+                    _ => unreachable!(),
                 };
-                b.push(op, &[0, other]);
-                b.check(&gpu, op.name(), |_| {
-                    (launch(x, Activation::Identity, op == Op::Scale, op == Op::Add, variant), None)
-                });
+                b.check(&gpu, op.name(), |_| (launch(x, Activation::Identity, gate, residual, variant), None));
             }
         }
     }
-    fn launch(x: Shape, act: Activation, gate: bool, residual: bool, variant: &elementwise::Variant) -> Launch {
+    fn launch(
+        x: Shape,
+        act: Activation,
+        gate: bool,
+        residual: Option<usize>,
+        variant: &elementwise::Variant,
+    ) -> Launch {
         let args = elementwise::Args { n: x.n, pixels: x.pixels(), c: x.c, act, gate, residual };
         elementwise::launch_with(&args, variant).unwrap()
     }

@@ -1,9 +1,10 @@
 //! Plans without a GPU: exact counters against the budgets, memory invariants, recording on wgpu's noop device.
 
-use mbconv::graph::Graph;
+use mbconv::Padding;
+use mbconv::graph::{Builder, ConvArgs, ConvKind, Graph, Node, Op};
 use mbconv::kernels::{AdapterClass, KernelKey};
 use mbconv::passes;
-use mbconv::plan::{BufferRole, Caps, Plan, Target, Value, WeightLayout};
+use mbconv::plan::{BINDING_ALIGNMENT, BufferRole, Caps, Plan, Target, Value, WeightLayout};
 use mbconv::zoo::{self, Options};
 use std::collections::BTreeSet;
 
@@ -24,16 +25,17 @@ fn square(name: &str, n: usize) -> [usize; 3] {
 }
 
 /// Dispatches, bytes moved by scheme ii's floor (every operand of every dispatch once, f32, unpadded channels, the
-/// input as u8, squeeze sums by 14x14 tiles) and its live set, in bytes, batch 1.
-const FLOORS: &[(&str, usize, f64, f64)] = &[
-    ("efficientnet_b0", 66, 75.67e6, 6.03e6),
-    ("efficientnet_b4", 129, 485.34e6, 26.02e6),
-    ("efficientnet_b7", 219, 2684.99e6, 86.49e6),
+/// input as u8, squeeze sums by 14x14 tiles), its live set in bytes, batch 1, and how much of it intermediates may take.
+const FLOORS: &[(&str, usize, f64, f64, f64)] = &[
+    ("efficientnet_b0", 66, 75.67e6, 6.03e6, 1.15),
+    ("efficientnet_b4", 129, 485.34e6, 26.02e6, 1.20),
+    ("efficientnet_b7", 219, 2684.99e6, 86.49e6, 1.24),
+    ("mobilenext_100", 76, 81.98e6, 6.02e6, 1.17),
 ];
 
 #[test]
 fn counters_keep_the_budgets() {
-    for &(name, dispatches, bytes, live) in FLOORS {
+    for &(name, dispatches, bytes, live, placed) in FLOORS {
         for class in
             [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SwiftShader, AdapterClass::SoftwareSubgroup]
         {
@@ -42,22 +44,33 @@ fn counters_keep_the_budgets() {
             println!("{name} {class:?}: {c:?}, bytes {:.3}x the floor, intermediates {:.3}x", ratios.0, ratios.1);
             assert!(c.dispatches <= dispatches, "{name}: {} dispatches, at most {dispatches}", c.dispatches);
             assert!(ratios.0 <= 1.05, "{name}: {:.3}x the floor's bytes, at most 1.05", ratios.0);
-            assert!(ratios.1 <= 1.35, "{name}: {:.3}x the floor's live set, at most 1.35", ratios.1);
+            assert!(ratios.1 <= placed, "{name}: {:.3}x the floor's live set, at most {placed}", ratios.1);
         }
     }
 }
 
-/// The least that any placement of whole values in slots can take: the largest value alive in any step, plus the
-/// largest second of any step, and so on (Pisarchyk and Lee 2020, arXiv:2001.03288, section 4.1).
-fn positional_maxima(plan: &Plan) -> u64 {
-    let mut maxima: Vec<u64> = Vec::new();
-    for step in 0..plan.steps.len() {
-        let alive = |v: &&Value| v.written.unwrap_or(0) <= step && step <= v.last_read.max(v.written.unwrap_or(0));
-        let slots = plan.values.iter().filter(|v| plan.buffers[v.buffer].role == BufferRole::Slot);
-        let mut sizes: Vec<u64> = slots.filter(alive).map(|v| v.shape.padded_bytes()).collect();
-        sizes.sort_by(|a, b| b.cmp(a));
-        maxima.resize(maxima.len().max(sizes.len()), 0);
-        maxima.iter_mut().zip(sizes).for_each(|(max, size)| *max = size.max(*max));
+/// What a step reads and what it writes lie in different buffers. So values of which each two meet like that in some
+/// step need as many buffers, and the k-th largest buffer is at least as large as the k-th largest of any such group:
+/// no placement takes less than these together. (Groups of two and three are looked at.)
+fn least_in_whole_buffers(plan: &Plan) -> u64 {
+    let arena = |id: usize| plan.buffers[plan.values[id].buffer].role == BufferRole::Arena;
+    let mut apart = BTreeSet::new();
+    for step in &plan.steps {
+        for (r, w) in step.reads.iter().flat_map(|r| step.writes.iter().map(move |w| (r.1, w.1))) {
+            if arena(r) && arena(w) {
+                apart.extend([(r, w), (w, r)]);
+            }
+        }
+    }
+    let bytes = |id: usize| plan.values[id].shape.padded_bytes();
+    let mut maxima = [0; 3];
+    for &(a, b) in &apart {
+        let thirds = (0..plan.values.len()).filter(|&c| apart.contains(&(a, c)) && apart.contains(&(b, c)));
+        for third in thirds.map(bytes).chain([0]) {
+            let mut group = [bytes(a), bytes(b), third];
+            group.sort_unstable_by_key(|&size| std::cmp::Reverse(size));
+            maxima = std::array::from_fn(|k| maxima[k].max(group[k]));
+        }
     }
     maxima.iter().sum()
 }
@@ -67,11 +80,18 @@ fn intermediates_stay_near_the_live_set() {
     for model in zoo::models() {
         let p = plan(&fused(&model.name), square(&model.name, 1), AdapterClass::Gpu);
         let ratio = |bound: u64| p.counters.intermediate_bytes as f64 / bound as f64;
-        let (live, slots) = (ratio(p.counters.live_set_bytes), ratio(positional_maxima(&p)));
-        println!("{}: {live:.3}x its live set, {slots:.3}x what slots can reach", model.name);
-        assert!(slots <= 1.15, "{}: {slots:.3}x what slots can reach, at most 1.15", model.name);
-        let efficientnet = matches!(model.family, "EfficientNet" | "EfficientNet-Lite");
-        assert!(!efficientnet || live <= 1.35, "{}: {live:.3}x its live set, at most 1.35", model.name);
+        let (live, least) = (p.counters.live_set_bytes, least_in_whole_buffers(&p));
+        println!(
+            "{}: {:.3}x its live set, {:.3}x what any placement takes",
+            model.name,
+            ratio(live),
+            ratio(live.max(least))
+        );
+        // In MobileNetV3-Small two values of different steps both need the largest buffer, which groups do not see.
+        let at_most = if model.name.contains("mobilenetv3_small") { 1.18 } else { 1.10 };
+        assert!(ratio(live.max(least)) <= at_most, "{}: {:.3}x, at most {at_most}", model.name, ratio(live.max(least)));
+        let near = ["efficientnet_b0", "efficientnet_lite0", "mobilenetv1_100", "mobilenetv2_100"];
+        assert!(ratio(live) <= 1.15 || !near.contains(&model.name.as_str()), "{}: {:.3}x", model.name, ratio(live));
     }
 }
 
@@ -112,18 +132,58 @@ fn counters_equal_an_independent_count() {
             bytes += step.weights.map_or(0, |w| w.bytes);
         }
         assert_eq!(p.counters.bytes_moved, bytes, "{}", model.name);
-        let blocks = graph.nodes.len() - 1;
-        assert_eq!(p.counters.dispatches, blocks, "{}: one dispatch a fused node", model.name);
+        let dispatches = graph.nodes.len() - 1 + lone_squeezes(&graph);
+        assert_eq!(p.counters.dispatches, dispatches, "{}: one dispatch a fused node", model.name);
     }
 }
 
+/// Squeeze-and-excitations of a value that no depthwise convolution could sum on the way: their mean is a dispatch.
+fn lone_squeezes(graph: &Graph) -> usize {
+    let channels = graph.channels();
+    let depthwise = |id: usize| {
+        let node = &graph.nodes[id];
+        matches!(node.op, Op::Conv2d(c) if c.kind(channels[node.inputs[0]]) == ConvKind::Depthwise)
+    };
+    let lone = |n: &&Node| matches!(n.op, Op::SqueezeExcite(_)) && !depthwise(n.inputs[0]);
+    graph.nodes.iter().filter(lone).count()
+}
+
 #[test]
-fn no_two_live_values_share_a_buffer_and_no_step_reads_what_it_writes() {
+fn no_two_live_values_share_bytes_and_no_step_reads_the_buffer_it_writes() {
     for model in zoo::models() {
         for shape in [[1, model.resolution, model.resolution], [3, 64, 160]] {
             assert_placed(&plan(&fused(&model.name), shape, AdapterClass::Gpu));
         }
     }
+}
+
+#[test]
+fn arenas_keep_the_devices_limit() {
+    let graph = fused("efficientnet_b0");
+    let largest = 112 * 112 * 96 * 4;
+    let layout = WeightLayout::new(&graph, &Caps::web_default()).unwrap();
+    for max_buffer in [largest, largest + 100_000, 3 * largest / 2] {
+        let caps = Caps { max_buffer, ..Caps::web_default() };
+        let target = Target { caps, class: AdapterClass::Gpu };
+        let p = Plan::new(&graph, &layout, &target, [1, 224, 224], &[]).unwrap();
+        assert_placed(&p);
+        assert!(p.buffers.iter().all(|b| b.bytes <= max_buffer), "at most {max_buffer}: {:?}", p.buffers);
+    }
+    // Many values alive at once, no two of which fit one buffer.
+    let mut b = Builder::new("star", 4, Padding::Same, 1e-5);
+    let input = b.input();
+    let branches: Vec<_> = (0..6).map(|i| b.conv(&format!("c{i}"), input, ConvArgs::dense(4, 1, 1)).unwrap()).collect();
+    let sum = branches[1..]
+        .iter()
+        .enumerate()
+        .fold(branches[0], |sum, (i, &branch)| b.add(&format!("s{i}"), sum, branch).unwrap());
+    b.output("y", sum);
+    let (graph, _) = passes::run(&b.finish().unwrap(), &[]);
+    let caps = Caps { max_buffer: 32 * 32 * 16, ..Caps::web_default() };
+    let layout = WeightLayout::new(&graph, &caps).unwrap();
+    let p = Plan::new(&graph, &layout, &Target { caps, class: AdapterClass::Gpu }, [1, 32, 32], &[]).unwrap();
+    assert_placed(&p);
+    assert!(p.buffers.iter().all(|b| b.bytes <= caps.max_buffer), "{:?}", p.buffers);
 }
 
 pub fn assert_placed(plan: &Plan) {
@@ -133,29 +193,28 @@ pub fn assert_placed(plan: &Plan) {
         let steps: Vec<usize> = plan.steps.iter().enumerate().filter(|(_, s)| touches(s)).map(|(i, _)| i).collect();
         (steps.first().copied().unwrap_or(0), steps.last().copied().unwrap_or(0))
     };
+    let bytes = |v: &Value| v.offset..v.offset + v.shape.padded_bytes();
     for (a, first) in plan.values.iter().enumerate() {
-        assert!(
-            plan.buffers[first.buffer].bytes >= first.shape.padded_bytes(),
-            "{}: value {a} fits its buffer",
-            plan.name
-        );
-        let dedicated = |v: &Value| plan.buffers[v.buffer].role != BufferRole::Slot;
+        assert!(plan.buffers[first.buffer].bytes >= bytes(first).end, "{}: value {a} fits its buffer", plan.name);
+        assert_eq!(first.offset % BINDING_ALIGNMENT, 0, "{}: value {a} can be bound", plan.name);
+        let dedicated = |v: &Value| plan.buffers[v.buffer].role != BufferRole::Arena;
         for (b, second) in plan.values.iter().enumerate().skip(a + 1).filter(|(_, v)| v.buffer == first.buffer) {
             assert!(
                 !dedicated(first) && !dedicated(second),
                 "{}: {a} and {b} share a buffer of the outside",
                 plan.name
             );
-            let (x, y) = (span(a), span(b));
-            assert!(x.1 < y.0 || y.1 < x.0, "{}: values {a} {x:?} and {b} {y:?} are alive together", plan.name);
+            let (x, y, at, to) = (span(a), span(b), bytes(first), bytes(second));
+            let apart = at.end <= to.start || to.end <= at.start;
+            let name = &plan.name;
+            assert!(apart || x.1 < y.0 || y.1 < x.0, "{name}: {a} {x:?} at {at:?} and {b} {y:?} at {to:?}");
         }
     }
     for (i, step) in plan.steps.iter().enumerate() {
         for (_, written) in &step.writes {
             let buffer = plan.values[*written].buffer;
             let clash = step.reads.iter().any(|r| plan.values[r.1].buffer == buffer);
-            let twice = step.writes.iter().filter(|w| plan.values[w.1].buffer == buffer).count() > 1;
-            assert!(!clash && !twice, "{}: step {i} reads and writes one buffer", plan.name);
+            assert!(!clash, "{}: step {i} reads and writes one buffer", plan.name);
         }
     }
 }

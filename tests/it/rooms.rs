@@ -16,12 +16,29 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cpu", &["graph", "weights"]),
     ("kernels", &["graph"]),
     ("plan", &["graph", "kernels", "weights"]),
+    ("draw", &["graph", "plan"]),
     // Sees a plan, never a model.
     ("gpu", &["graph", "kernels", "plan", "weights"]),
     ("preprocess", &["zoo"]),
     ("vision", &["zoo"]),
     ("session", &["graph", "zoo", "weights", "passes", "cpu", "kernels", "plan", "gpu", "preprocess", "vision"]),
-    ("cli", &["graph", "zoo", "weights", "passes", "cpu", "kernels", "plan", "gpu", "preprocess", "vision", "session"]),
+    (
+        "cli",
+        &[
+            "graph",
+            "zoo",
+            "weights",
+            "passes",
+            "cpu",
+            "kernels",
+            "plan",
+            "draw",
+            "gpu",
+            "preprocess",
+            "vision",
+            "session",
+        ],
+    ),
     ("web", &["graph", "zoo", "weights", "passes", "cpu", "kernels", "plan", "gpu", "preprocess", "vision", "session"]),
 ];
 

@@ -1,0 +1,43 @@
+// What the shaders of the 1x1 convolution share: their parameters and where a tile lies.
+
+struct Params {
+    // Positions of a slice.
+    pixels: u32,
+    // Input quads of a product, output quads and tiles of all products.
+    cin4: u32,
+    cout4: u32,
+    tiles_n: u32,
+    act: u32,
+    gate: u32,
+    join: u32,
+    joined: u32,
+    // Quads of the input tensor, and the first that counts.
+    x4: u32,
+    first4: u32,
+    // Output quads and tiles of a product.
+    group4: u32,
+    group_tiles: u32,
+    // Quads of the other tensor and of the output tensor.
+    other4: u32,
+    y4: u32,
+    pad0: u32,
+    pad1: u32,
+    rolled: vec4<u32>,
+}
+
+override INTERLEAVE: u32 = 0u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+// Where a tile along output channels lies: its product's first input quad, its first output quad, and how many output
+// quads its product has from there on. Groups of channels are products side by side.
+struct Place {
+    k0: u32,
+    n: u32,
+    quads: u32,
+}
+
+fn place(tile: u32, cols: u32) -> Place {
+    let product = tile / params.group_tiles;
+    let column = (tile - product * params.group_tiles) * cols;
+    return Place(params.first4 + product * params.cin4, product * params.group4 + column, params.group4 - column);
+}
