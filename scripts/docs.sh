@@ -11,6 +11,7 @@ write() { "$mbconv" "${@:2}" > "$1"; }
 write docs/accuracy.svg models --plot
 write docs/mbconv.svg describe efficientnet_b0 --svg --block blocks.1.1
 write docs/inverted_residual.svg describe mobilenetv2_100 --svg --block blocks.1.1
+write docs/sandglass.svg describe mobilenext_100 --svg --block blocks.2.1
 
 # Between its markers. Times are there once benches/zoo.py has measured them.
 table=$(mktemp)

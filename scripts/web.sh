@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # The browser package and its page.
 #
-#   scripts/web.sh build    the package in web/dist
-#   scripts/web.sh serve    builds, then serves the page on http://localhost:8080 (PORT=... for another port)
-#   scripts/web.sh test     builds, then runs the browser tests in headless Chromium
-#   scripts/web.sh bench    builds, then measures beside other engines, see benches/web/README.md
+#   scripts/web.sh build            the package in web/dist
+#   scripts/web.sh serve            builds, then serves the page on http://localhost:8080 (PORT=... for another port)
+#   scripts/web.sh test [PATTERN]   builds, then runs the browser tests (those whose name fits) in headless Chromium
 #
 # Needs Rust (rustup, or Debian's rustc-web where rustup cannot fetch) and Node.js; tests need Chromium. On a
 # Debian-like system what is missing is installed, as root or through sudo.
@@ -35,7 +34,7 @@ compiler() {
     if ! rustup component add rust-src >/dev/null 2>&1 &&
         [ ! -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library" ]; then
         echo "rustup cannot fetch rust-src: taking Debian's compiler for the web"
-        [ -x /usr/lib/rust-web/bin/rustc ] || [ -d /usr/share/doc/rustc-web ] || apt_install rustc-web cargo-web rust-web-src lld-19
+        [ -d /usr/share/doc/rustc-web ] || apt_install rustc-web cargo-web rust-web-src lld-19
         export RUSTC=/usr/bin/rustc CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-19
         cargo=/usr/bin/cargo
     fi
@@ -69,6 +68,5 @@ case "${1:-}" in
 build) build ;;
 serve) build && exec node web/serve.mjs ;;
 test) build && chromium && shift && exec node --test --test-concurrency=1 --test-reporter=spec ${1:+--test-name-pattern="$1"} web/tests/*.test.mjs ;;
-bench) build && chromium && shift && exec node benches/web/run.mjs "$@" ;;
 *) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//' && exit 2 ;;
 esac

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { build } from 'esbuild';
 
 /** KB of 1000 bytes: the runtime is what a page loads before it can run anything. */
-const LIMITS = { raw: 400, brotli: 110 };
+const LIMITS = { raw: 525, brotli: 190 };
 
 const here = import.meta.dirname;
 const [from, dist] = [path.join(here, 'build'), path.join(here, 'dist')];
@@ -54,5 +54,5 @@ console.log(`CPU reference  ${text(onDemand)}, loaded by verify`);
 console.log(`weights        ${(statSync(path.join(dist, 'efficientnet_lite0.safetensors')).size / 1000).toFixed(0)} KB, EfficientNet-Lite0 in f16`);
 if (runtime.raw > LIMITS.raw || runtime.brotli > LIMITS.brotli) {
   console.error('the runtime is over its limit');
-  process.exitCode = process.env.MBCONV_ANY_SIZE ? 0 : 1;
+  process.exitCode = 1;
 }

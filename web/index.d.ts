@@ -164,7 +164,7 @@ export interface Adapter {
   vendor: string;
   architecture: string;
   description: string;
-  /** Which kernels were chosen: `Gpu` or `Software`. */
+  /** Which kernels were chosen: `Gpu`, `SwiftShader` or `Software`. */
   kernels: string;
   /** Pipelines compiled so far. */
   pipelines: number;

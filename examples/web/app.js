@@ -278,7 +278,7 @@ function showAdapter() {
   const { vendor, architecture, description, kernels, timestamps, limits } = state.model.adapter;
   const facts = {
     Name: [vendor, architecture, description].filter(Boolean).join(' ') || 'the browser does not say',
-    Kernels: kernels.startsWith('Software') ? 'for a CPU that poses as a GPU' : 'for a GPU',
+    Kernels: kernels === 'Gpu' ? 'for a GPU' : 'for a CPU that poses as a GPU',
     'GPU clock': timestamps ? 'yes' : 'hidden by the browser',
     'Largest buffer': `${(limits.max_buffer / 2 ** 20).toFixed(0)} MiB`,
     'Largest binding': `${(limits.max_binding / 2 ** 20).toFixed(0)} MiB`,

@@ -12,7 +12,7 @@ const STYLE: &str = "\
 .op text{fill:#fff}.conv{fill:#2563eb}.norm{fill:#64748b}.act{fill:#c2410c}.join{fill:#15803d}.squeeze{fill:#7e22ce}\
 .white{fill:#fff}.pale{fill:#fff;fill-opacity:.8;font-size:11px}.end{fill:none;stroke:var(--faint);stroke-width:1.5}";
 
-const WIDTH: f64 = 200.0;
+const WIDTH: f64 = 208.0;
 const HEIGHT: f64 = 24.0;
 const BETWEEN: f64 = 96.0;
 const PAD: f64 = 8.0;
@@ -103,6 +103,7 @@ impl Pill {
             _ => "join",
         };
         let detail = match op {
+            Op::Conv2d(_) if shapes[id].c == c_in => c_in.to_string(),
             Op::Conv2d(_) => format!("{c_in} \u{2192} {}", shapes[id].c),
             _ => String::new(),
         };

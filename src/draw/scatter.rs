@@ -28,7 +28,10 @@ const SIZE: [f64; 2] = [1000.0, 680.0];
 /// Margins of the plane: left, top, right, bottom.
 const MARGIN: [f64; 4] = [56.0, 48.0, 20.0, 52.0];
 const LABEL: f64 = 10.5;
-const COLOURS: [&str; 8] = ["#3b82f6", "#f97316", "#16a34a", "#ef4444", "#a855f7", "#0d9488", "#db2777", "#a16207"];
+const COLOURS: [&str; 12] = [
+    "#3b82f6", "#f97316", "#16a34a", "#ef4444", "#a855f7", "#0d9488", "#db2777", "#a16207", "#06b6d4", "#84cc16",
+    "#6366f1", "#64748b",
+];
 /// Marks of about one area, as SVG paths around 0 0.
 const MARKS: [&str; 5] = [
     "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0Z",

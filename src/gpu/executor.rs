@@ -220,6 +220,14 @@ impl Executor {
         Ok(written)
     }
 
+    /// What is in [`Executor::input_buffer`].
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::Gpu`].
+    pub async fn read_input(&self) -> Result<Tensor> {
+        self.read_value(0).await
+    }
+
     /// Copies a value's current content to the host.
     async fn read_value(&self, value: ValueId) -> Result<Tensor> {
         let shape = self.plan.values[value].shape;

@@ -98,7 +98,7 @@ const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: t
 const SOFTWARE_SUBGROUP: Variant =
     Variant { rows: 4, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: true, lanes: false };
 /// SwiftShader's tile.
-const LANES: Variant = Variant { rows: 8, cols: 4, wg_x: 4, parts: 1, roll: false, subgroup: false, lanes: true };
+const LANES: Variant = Variant { rows: 8, cols: 2, wg_x: 4, parts: 1, roll: false, subgroup: false, lanes: true };
 /// A GPU's tile.
 const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, parts: 1, roll: false, subgroup: false, lanes: false };
 /// A GPU's tile where there are few outputs.
@@ -147,8 +147,8 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let y4 = if interleave { (2 * channels.c_out).div_ceil(4) } else { channels.out4() };
     let total = args.n * args.pixels;
     indexable(NAME, total as u64 * channels.whole4().max(y4).max(args.other.div_ceil(4)) as u64)?;
-    // Of single channels, a workgroup has four a lane.
-    let tile = if variant.lanes { variant.wg_x } else { variant.cols };
+    // Of single channels, a workgroup has eight a lane.
+    let tile = if variant.lanes { 2 * variant.wg_x } else { variant.cols };
     let group_tiles = channels.group4().div_ceil(tile as usize);
     let (tiles_n, wg) = (group_tiles * channels.products(), variant.wg_x as usize);
     let groups = |pixels: usize| match variant.subgroup {
@@ -159,24 +159,20 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let across = if variant.lanes { tiles_n } else { 1 };
     let flat = !args.gate && groups(total) as u64 <= super::MAX_GROUPS;
     let (pixels, slices) = if flat { (total, 1) } else { (args.pixels, args.n) };
-    let mut consts = match variant.subgroup || variant.lanes {
-        true => vec![("WG_X", variant.wg_x)],
-        false => vec![
-            ("COLS", variant.cols),
-            ("PARTS", variant.parts),
-            ("ROLL", variant.roll.into()),
-            ("ROWS", variant.rows),
-            ("WG_X", variant.wg_x),
-        ],
+    let [join, joined] = join_code(args.join);
+    let (name, mut consts) = match variant {
+        Variant { subgroup: true, .. } => (SUBGROUP_NAME, vec![("WG_X", variant.wg_x)]),
+        Variant { lanes: true, .. } => {
+            let fixed = [("ACT", args.act.code()), ("GATE", args.gate.into()), ("JOIN", join), ("WG_X", variant.wg_x)];
+            (LANES_NAME, fixed.to_vec())
+        }
+        _ => {
+            let tile = [("COLS", variant.cols), ("PARTS", variant.parts), ("ROLL", variant.roll.into())];
+            (NAME, [&tile[..], &[("ROWS", variant.rows), ("WG_X", variant.wg_x)]].concat())
+        }
     };
     consts.extend(interleave.then_some(("INTERLEAVE", 1)));
-    let name = match variant {
-        Variant { subgroup: true, .. } => SUBGROUP_NAME,
-        Variant { lanes: true, .. } => LANES_NAME,
-        _ => NAME,
-    };
     let key = KernelKey::new(name, &consts);
-    let [join, joined] = join_code(args.join);
     let params = Params {
         pixels: pixels as u32,
         cin4: channels.in4() as u32,

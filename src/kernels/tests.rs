@@ -342,7 +342,7 @@ fn grids_cover_every_output() {
             let p: &pointwise::Params = bytemuck::from_bytes(&l.params);
             let invocations = l.grid[..2].iter().product::<u32>() as usize * v.wg_x as usize;
             // Four lanes of single channels do what one lane of a quad does.
-            let (tiles_n, cols) = if v.lanes { (p.tiles_n * v.wg_x, 1) } else { (p.tiles_n, v.cols) };
+            let (tiles_n, cols) = if v.lanes { (p.tiles_n * v.wg_x, 2) } else { (p.tiles_n, v.cols) };
             assert!(invocations / tiles_n as usize * v.rows as usize >= p.pixels as usize, "{}", l.key);
             assert!((tiles_n * cols) as usize * 4 >= c_out);
             assert_eq!(p.pixels as usize * l.grid[2] as usize, n * pixels);
