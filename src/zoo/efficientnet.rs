@@ -222,7 +222,7 @@ impl EfficientNet {
     /// The graph, with timm's names.
     ///
     /// # Errors
-    /// [`Error::Architecture`] naming stage and block when the table is inconsistent.
+    /// [`crate::Error::Architecture`] naming stage and block when the table is inconsistent.
     pub fn build(&self, name: &str, options: &Options) -> Result<Graph> {
         self.check().map_err(|fault| fault.error(name))?;
         let act = self.activation;

@@ -94,7 +94,7 @@ impl Network {
     /// # Errors
     /// [`crate::Error::Architecture`] naming stage, block and field.
     pub fn build(&self, name: &str, options: &Options) -> Result<Graph> {
-        self.check_ends().map_err(|fault| fault.error(name))?;
+        self.check().map_err(|fault| fault.error(name))?;
         let mut b = Builder::new(name, options.in_channels, self.padding, options.bn_eps.unwrap_or(self.bn_eps));
         let Stem { out, stride, act } = self.stem;
         let x = b.conv("conv_stem", b.input(), ConvArgs::dense(out, 3, stride))?;
@@ -109,7 +109,8 @@ impl Network {
         b.finish()
     }
 
-    /// What keeps a network of plain blocks from being built; a stage of one's own ends the search.
+    /// What keeps it from being built. Behind a stage of one's own, whose channels show when it is built, blocks are
+    /// checked then.
     pub(super) fn check(&self) -> Result<(), Fault> {
         self.check_ends()?;
         let mut channels = self.stem.out;
