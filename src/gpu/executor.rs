@@ -1,7 +1,7 @@
 //! Runs a plan: buffers and bind groups made once, one compute pass and one submit per inference,
 //! the next command buffer recorded while the GPU works.
 
-use super::{Gpu, WeightBuffers, checked, mapping};
+use super::{Gpu, WeightBuffers, checked, mapping, read_mapped};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::kernels::Role;
@@ -26,7 +26,7 @@ pub struct Timing {
 
 /// A plan with its buffers on a device. One inference at a time: several executors share weights and pipelines.
 pub struct Executor {
-    gpu: Arc<Gpu>,
+    pub(super) gpu: Arc<Gpu>,
     plan: Plan,
     buffers: Vec<wgpu::Buffer>,
     dispatches: Vec<(wgpu::ComputePipeline, wgpu::BindGroup)>,
@@ -171,7 +171,7 @@ impl Executor {
             self.write_input(input)?;
         }
         let index = self.submit()?;
-        let bytes = self.map(&self.readback, Some(index)).await?;
+        let bytes = read_mapped(&self.gpu, &self.readback, index).await?;
         let outputs = self.plan.outputs.iter().zip(&self.offsets).map(|((_, value), &offset)| {
             let shape = self.plan.values[*value].shape;
             let part = &bytes[offset as usize..(offset + shape.padded_bytes()) as usize];
@@ -220,7 +220,7 @@ impl Executor {
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read") });
         self.copy(&mut encoder, value, &staging, 0);
         let index = self.gpu.queue().submit([encoder.finish()]);
-        let bytes = self.map(&staging, Some(index)).await?;
+        let bytes = read_mapped(&self.gpu, &staging, index).await?;
         Tensor::from_padded(shape, bytemuck::cast_slice(&bytes))
     }
 
@@ -242,7 +242,12 @@ impl Executor {
     fn record(&self) -> wgpu::CommandBuffer {
         let mut encoder =
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&self.plan.name) });
-        self.encode(&mut encoder, 0..self.plan.steps.len(), self.timer.as_ref());
+        let ends = self.timer.as_ref().map(|t| wgpu::ComputePassTimestampWrites {
+            query_set: &t.queries,
+            beginning_of_pass_write_index: Some(0),
+            end_of_pass_write_index: Some(1),
+        });
+        self.encode(&mut encoder, 0..self.plan.steps.len(), ends);
         for ((_, value), &offset) in self.plan.outputs.iter().zip(&self.offsets) {
             self.copy(&mut encoder, *value, &self.readback, offset);
         }
@@ -253,15 +258,15 @@ impl Executor {
         encoder.finish()
     }
 
-    fn encode(&self, encoder: &mut wgpu::CommandEncoder, steps: std::ops::Range<usize>, timer: Option<&Timer>) {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some(&self.plan.name),
-            timestamp_writes: timer.map(|t| wgpu::ComputePassTimestampWrites {
-                query_set: &t.queries,
-                beginning_of_pass_write_index: Some(0),
-                end_of_pass_write_index: Some(1),
-            }),
-        });
+    /// Records steps as one pass.
+    pub(super) fn encode(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        steps: std::ops::Range<usize>,
+        timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
+    ) {
+        let descriptor = wgpu::ComputePassDescriptor { label: Some(&self.plan.name), timestamp_writes };
+        let mut pass = encoder.begin_compute_pass(&descriptor);
         for i in steps {
             let (pipeline, bind_group) = &self.dispatches[i];
             let [x, y, z] = self.plan.steps[i].launch.grid;
@@ -269,26 +274,6 @@ impl Executor {
             pass.set_bind_group(0, bind_group, &[]);
             pass.dispatch_workgroups(x, y, z);
         }
-    }
-
-    /// Waits for `submission` and copies a mapped buffer out.
-    async fn map(&self, buffer: &wgpu::Buffer, submission: Option<wgpu::SubmissionIndex>) -> Result<Vec<u8>> {
-        let (sender, receiver) = futures_channel::oneshot::channel();
-        buffer.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
-        // Browsers call back by themselves and ignore this; elsewhere it blocks this thread.
-        let waited = self.gpu.device().poll(wgpu::PollType::Wait { submission_index: submission, timeout: None });
-        if waited.is_err() {
-            // A lost device fails the wait before it calls back; one more poll delivers the reason.
-            let _ = self.gpu.device().poll(wgpu::PollType::Poll);
-        }
-        self.gpu.alive()?;
-        waited.map_err(|e| mapping("waiting for the GPU", e))?;
-        let result = receiver.await.map_err(|e| mapping("reading back", e))?;
-        self.gpu.alive()?;
-        result.map_err(|e| mapping("reading back", e))?;
-        let bytes = buffer.get_mapped_range(..).map_err(|e| mapping("reading back", e))?.to_vec();
-        buffer.unmap();
-        Ok(bytes)
     }
 
     fn elapsed(&self, times: &[u8]) -> Duration {

@@ -2,13 +2,17 @@
 //!
 //! It sees a [`crate::plan::Plan`], never a model.
 
+mod calibrate;
 mod context;
 mod executor;
 mod pipelines;
+mod profile;
 mod weights;
 
+pub use calibrate::Roofline;
 pub use context::{AdapterFacts, Gpu, Select};
 pub use executor::{Executor, Timing};
+pub use profile::Span;
 pub use weights::WeightBuffers;
 
 use crate::error::{Error, Result};
@@ -40,4 +44,24 @@ async fn checked<T>(gpu: &Gpu, doing: &str, work: impl FnOnce() -> T) -> Result<
 
 fn mapping(doing: &str, error: impl std::fmt::Display) -> Error {
     Error::Gpu { doing: doing.into(), message: error.to_string() }
+}
+
+/// Waits for `submission` and copies a buffer that can be mapped to the host.
+async fn read_mapped(gpu: &Gpu, buffer: &wgpu::Buffer, submission: wgpu::SubmissionIndex) -> Result<Vec<u8>> {
+    let (sender, receiver) = futures_channel::oneshot::channel();
+    buffer.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
+    // Browsers call back by themselves and ignore this; elsewhere it blocks this thread.
+    let waited = gpu.device().poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
+    if waited.is_err() {
+        // A lost device fails the wait before it calls back; one more poll delivers the reason.
+        let _ = gpu.device().poll(wgpu::PollType::Poll);
+    }
+    gpu.alive()?;
+    waited.map_err(|e| mapping("waiting for the GPU", e))?;
+    let result = receiver.await.map_err(|e| mapping("reading back", e))?;
+    gpu.alive()?;
+    result.map_err(|e| mapping("reading back", e))?;
+    let bytes = buffer.get_mapped_range(..).map_err(|e| mapping("reading back", e))?.to_vec();
+    buffer.unmap();
+    Ok(bytes)
 }

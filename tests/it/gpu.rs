@@ -1,7 +1,7 @@
 //! Using the engine: shared devices, resident buffers, threads, other shapes, intermediates, a lost device.
 
 use crate::support::{Golden, gpus, path, rel_l2, top5};
-use mbconv::gpu::Gpu;
+use mbconv::gpu::{Gpu, Roofline};
 use mbconv::session::{Bundle, Device, Session, verify};
 use mbconv::weights::{Synthetic, make_input};
 use mbconv::zoo::{self, Options};
@@ -204,6 +204,28 @@ fn an_applications_own_device_and_buffers() {
     let bytes = copy.get_mapped_range(..).unwrap().to_vec();
     let logits: &[f32] = bytemuck::cast_slice(&bytes);
     assert_eq!(logits, want.get("logits").unwrap().data);
+}
+
+#[test]
+fn measuring_without_timestamps_is_a_typed_error() {
+    let bundle = synthetic("mobilenetv3_small_050", Options::default());
+    for gpu in gpus() {
+        let session = session(&gpu, &bundle);
+        let spans = block_on(block_on(session.executor([1, 32, 32])).unwrap().profile()).unwrap();
+        assert!(
+            spans.windows(2).all(|s| s[0].begin <= s[1].begin) && spans.iter().all(|s| s.begin < s.end),
+            "{spans:?}"
+        );
+    }
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let Ok(adapter) = block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())) else { return };
+    let (device, queue) = block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
+    let plain = Gpu::from_device(device, queue);
+    let executor = block_on(session(&plain, &bundle).executor([1, 32, 32])).unwrap();
+    for error in [block_on(executor.profile()).unwrap_err(), block_on(Roofline::measure(&plain)).unwrap_err()] {
+        assert!(matches!(error, Error::MissingFeature { .. }), "{error:?}");
+        println!("{error}");
+    }
 }
 
 #[test]

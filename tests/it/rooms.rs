@@ -31,6 +31,7 @@ const OUTSIDE: &[(&str, &str)] = &[
     ("use image::", "preprocess"),
     ("use libjpeg_turbo_rs", "preprocess"),
     ("clap::", "cli"),
+    ("dirs::", "cli"),
     ("toml::", "zoo"),
 ];
 
