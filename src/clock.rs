@@ -4,15 +4,35 @@
 pub(crate) use std::time::Instant as Clock;
 
 #[cfg(target_arch = "wasm32")]
-pub(crate) struct Clock;
+pub(crate) use browser::Clock;
 
 #[cfg(target_arch = "wasm32")]
-impl Clock {
-    pub(crate) fn now() -> Self {
-        Self
+mod browser {
+    use std::time::Duration;
+
+    #[cfg(feature = "web")]
+    #[wasm_bindgen::prelude::wasm_bindgen]
+    extern "C" {
+        /// Milliseconds since the page or worker started.
+        #[wasm_bindgen(js_namespace = performance)]
+        fn now() -> f64;
     }
 
-    pub(crate) fn elapsed(&self) -> std::time::Duration {
-        std::time::Duration::ZERO
+    /// Without the feature `web` there is no clock to ask: nothing takes any time.
+    #[cfg(not(feature = "web"))]
+    fn now() -> f64 {
+        0.0
+    }
+
+    pub(crate) struct Clock(f64);
+
+    impl Clock {
+        pub(crate) fn now() -> Self {
+            Self(now())
+        }
+
+        pub(crate) fn elapsed(&self) -> Duration {
+            Duration::from_secs_f64((now() - self.0).max(0.0) / 1e3)
+        }
     }
 }

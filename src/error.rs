@@ -36,7 +36,7 @@ pub enum Error {
         problem: String,
     },
     /// A node cannot take inputs of these shapes.
-    #[error("node {node}: {problem} (input {input}, NHWC)")]
+    #[error("node {node}{}: {problem} (input {input}, NHWC)", block(.node))]
     NodeShape {
         /// Name of the node.
         node: String,
@@ -176,6 +176,15 @@ fn list(problems: &[String]) -> String {
         text += &format!("; and {} more", problems.len() - LISTED);
     }
     text
+}
+
+/// ` (stage 2, block 0)` for a node named `blocks.2.0.conv_dw`.
+fn block(node: &str) -> String {
+    let mut parts = node.strip_prefix("blocks.").unwrap_or_default().split('.').map(str::parse::<usize>);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(stage)), Some(Ok(block))) => format!(" (stage {stage}, block {block})"),
+        _ => String::new(),
+    }
 }
 
 fn hint(nearest: &[String]) -> String {

@@ -52,11 +52,13 @@
 //! | [`cpu`] | `graph`, `weights` | the reference: one plain function an operation, sums in f64. Knows nothing of kernels |
 //! | [`kernels`] | `graph` | a file a kernel family: variants, launch, weight packing, WGSL. Plain data |
 //! | [`plan`] | `graph`, `kernels`, `weights` | dispatches, buffers, weight ranges and exact counters. Plain data |
+//! | [`draw`] | `graph`, `plan` | pictures as text: graphs, blocks with their dispatches, models as points |
 //! | [`gpu`] | `graph`, `kernels`, `plan`, `weights` | devices, pipelines, executor; alone in naming `wgpu`. Never sees a model |
 //! | [`preprocess`] | `zoo` | decode (alone in naming the image crates), resize, crop, normalise, as Pillow and timm do |
 //! | [`vision`] | `zoo` | softmax, top-k, labels |
 //! | [`session`] | all above | the facade: a model with its weights, on a device; verification |
 //! | `cli` | all above | the `mbconv` program; thin |
+//! | `web` | all above | what JavaScript calls in a browser (wasm32 only); thin |
 //!
 //! # Features
 //!
@@ -74,6 +76,7 @@ mod clock;
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
 pub mod cli;
 pub mod cpu;
+pub mod draw;
 pub mod error;
 pub mod gpu;
 pub mod graph;
@@ -84,6 +87,8 @@ pub mod preprocess;
 pub mod session;
 pub mod tensor;
 pub mod vision;
+#[cfg(all(feature = "web", target_arch = "wasm32"))]
+pub mod web;
 pub mod weights;
 pub mod zoo;
 

@@ -1,4 +1,4 @@
-// What the two shaders of the 1x1 convolution share: their parameters and how they store a result.
+// What the shaders of the 1x1 convolution share: their parameters and where a tile lies.
 
 struct Params {
     // Positions of a slice.
@@ -28,12 +28,6 @@ struct Params {
 override INTERLEAVE: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Stored>;
-@group(0) @binding(2) var<storage, read> weights: array<Stored>;
-@group(0) @binding(3) var<storage, read_write> output: array<Stored>;
-@group(0) @binding(4) var<storage, read> gate: array<Stored>;
-@group(0) @binding(5) var<storage, read> residual: array<Stored>;
-
 // Where a tile along output channels lies: its product's first input quad, its first output quad, and how many output
 // quads its product has from there on. Groups of channels are products side by side.
 struct Place {
@@ -46,22 +40,4 @@ fn place(tile: u32, cols: u32) -> Place {
     let product = tile / params.group_tiles;
     let column = (tile - product * params.group_tiles) * cols;
     return Place(params.first4 + product * params.cin4, product * params.group4 + column, params.group4 - column);
-}
-
-// Activates, joins and stores output quad `quad` of a position. By turns with another tensor, a quad of each becomes two.
-fn store(position: u32, quad: u32, sum: vec4<f32>) {
-    var other = vec4<f32>(0.0);
-    if (params.join > 0u) {
-        other = first_channels(unpack(residual[position * params.other4 + quad]), quad, params.joined);
-    }
-    if (INTERLEAVE == 1u) {
-        let y = activate(params.act, sum);
-        let at = position * params.y4 + 2u * quad;
-        output[at] = repack(vec4<f32>(other.x, y.x, other.y, y.y));
-        if (2u * quad + 1u < params.y4) {
-            output[at + 1u] = repack(vec4<f32>(other.z, y.z, other.w, y.w));
-        }
-    } else {
-        output[position * params.y4 + quad] = repack(activate_joined(params.act, params.join, sum, other));
-    }
 }

@@ -1,19 +1,21 @@
 //! `mbconv describe`.
 
-use super::common::{Align, Failure, ShapeArgs, Table, architecture, json_with, print_json};
+use super::common::{Align, Failure, ShapeArgs, Table, architecture, json_with, print_json, web_plan};
+use crate::draw;
 use crate::error::Result;
-use crate::graph::{ConvKind, Graph, Op};
+use crate::graph::Graph;
 use crate::kernels::AdapterClass;
 use crate::passes::{self, PASSES, Report};
-use crate::plan::{Caps, Plan, Target, WeightLayout};
-use crate::tensor::{Padding, Shape};
+use crate::plan::{Counters, Plan};
+use crate::tensor::Shape;
 use crate::zoo::Model;
 use serde_json::{Value, json};
 use std::io::Write;
 
 /// Shows a network's layers, or what the GPU will be asked to do. Needs no GPU and no weights.
 ///
-/// Without --plan and --passes: a table of layers with output shape, parameters and multiply-adds.
+/// Without --plan and --passes: a table of layers with output shape, parameters and multiply-adds, then the totals and
+/// what one inference asks of a GPU.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -25,10 +27,27 @@ Examples:
   mbconv describe efficientnet_b0 --plan --class software
   # What was fused, what was not and why
   mbconv describe efficientnet_b0 --passes
+  # Pictures: one block as SVG, the whole graph through Graphviz
+  mbconv describe efficientnet_b0 --svg --block blocks.1.1 > mbconv.svg
+  mbconv describe mobilenetv2_100 --dot --fused | dot -Tpdf > mobilenetv2.pdf
   # An architecture of one's own
   mbconv describe mine.toml
 
-An architecture file in TOML (JSON has the same fields):
+An architecture file in TOML (JSON has the same fields; examples/hybrid.toml shows all):
+  act = \"relu6\"
+  stem = { out = 32 }
+  head = { kind = \"conv\", out = 512 }
+  scaling = { width = 1.0, depth = 1.0, resolution = 224 }
+  [[stages]]
+  kind = \"sandglass\"
+  repeats = 3
+  kernel = 5
+  stride = 2
+  reduce = 6
+  out = 192
+  se = { ratio = 0.5, base = \"hidden\", gate = \"hard_sigmoid\" }
+Kinds: inverted_residual, linear, separable, fused, conv, sandglass. Or as a
+table of EfficientNet's (examples/custom.toml):
   scaling = { width = 1.0, depth = 1.0, resolution = 224 }
   stages = [
     { kernel = 3, repeats = 1, in = 32, out = 16, expand = 1, stride = 1 },
@@ -44,6 +63,18 @@ pub struct Args {
     /// What each pass over the graph applied, and skipped with the reason
     #[arg(long)]
     passes: bool,
+    /// Print the graph in Graphviz's language: blocks framed, shapes (NHWC) at the edges
+    #[arg(long, conflicts_with_all = ["json", "plan", "passes"])]
+    dot: bool,
+    /// With --dot: the graph after the passes, a node a fused operation
+    #[arg(long, requires = "dot")]
+    fused: bool,
+    /// Print an SVG picture of the operations, framed by the dispatches that compute them
+    #[arg(long, conflicts_with_all = ["json", "plan", "passes", "dot"])]
+    svg: bool,
+    /// With --svg: only this block
+    #[arg(long, value_name = "NAME", requires = "svg")]
+    block: Option<String>,
     /// Which kind of adapter the plan is for
     #[arg(long, value_enum, default_value_t = Class::Gpu)]
     class: Class,
@@ -62,6 +93,15 @@ enum Class {
     Software,
 }
 
+impl From<Class> for AdapterClass {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Gpu => Self::Gpu,
+            Class::Software => Self::Software,
+        }
+    }
+}
+
 #[derive(serde::Serialize)]
 struct Layer {
     name: String,
@@ -76,9 +116,15 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let model = architecture(&args.arch)?;
     let graph = model.build(&args.shape.options(&model))?;
     let [n, h, w] = args.shape.nhw([model.resolution; 2]);
-    let layers = layers(&graph, [n, h, w])?;
     let (fused, reports) = passes::run(&graph, &[]);
-    let plan = if args.plan { Some(plan(&fused, args.class, [n, h, w])?) } else { None };
+    if args.dot {
+        return Ok(out.write_all(draw::dot(if args.fused { &fused } else { &graph }, [n, h, w])?.as_bytes())?);
+    }
+    let plan = web_plan(&fused, args.class.into(), [n, h, w]);
+    if args.svg {
+        return Ok(out.write_all(draw::block(&graph, &fused, &plan?, args.block.as_deref())?.as_bytes())?);
+    }
+    let layers = layers(&graph, [n, h, w])?;
     if args.json {
         let mut json = json!({
             "name": model.name, "family": model.family, "source": model.cite,
@@ -87,9 +133,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
             "madds": layers.iter().map(|l| l.madds).sum::<u64>(),
             "published": model.published,
             "layers": layers,
+            "counters": plan.as_ref().ok().map(|plan| plan.counters),
         });
-        if let Some(plan) = &plan {
-            json["plan"] = plan_json(plan);
+        if args.plan {
+            json["plan"] = plan_json(&plan?);
         }
         if args.passes {
             json["passes"] = reports.iter().map(pass_json).collect();
@@ -99,23 +146,17 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     if args.passes {
         write_passes(out, &reports)?;
     }
-    if let Some(plan) = &plan {
-        writeln!(out, "{plan}")?;
+    if args.plan {
+        writeln!(out, "{}", plan?)?;
+        return Ok(());
     }
-    if !args.passes && !args.plan {
-        write_layers(out, &model, &graph, &layers)?;
+    if !args.passes {
+        write_layers(out, &layers)?;
+        writeln!(out)?;
+        write_totals(out, &model, &graph, &layers)?;
+        write_counters(out, plan.map(|plan| plan.counters))?;
     }
     Ok(())
-}
-
-fn plan(fused: &Graph, class: Class, nhw: [usize; 3]) -> Result<Plan> {
-    let class = match class {
-        Class::Gpu => AdapterClass::Gpu,
-        Class::Software => AdapterClass::Software,
-    };
-    let target = Target { caps: Caps::web_default(), class };
-    let layout = WeightLayout::new(fused, &target.caps)?;
-    Plan::new(fused, &layout, &target, nhw, &[])
 }
 
 fn layers(graph: &Graph, [n, h, w]: [usize; 3]) -> Result<Vec<Layer>> {
@@ -125,7 +166,7 @@ fn layers(graph: &Graph, [n, h, w]: [usize; 3]) -> Result<Vec<Layer>> {
         let input = node.inputs.first().map_or(0, |&i| shapes[i].c);
         Layer {
             name: node.name.clone(),
-            op: op_text(&node.op, input),
+            op: node.op.text(input),
             shape: [n, h, w, c],
             params: graph.node_params(id),
             madds: graph.node_madds(id, &shapes),
@@ -134,28 +175,7 @@ fn layers(graph: &Graph, [n, h, w]: [usize; 3]) -> Result<Vec<Layer>> {
     Ok(graph.nodes.iter().enumerate().map(layer).collect())
 }
 
-/// An operation in words: `depthwise 5x5 /2 same`.
-fn op_text(op: &Op, in_channels: usize) -> String {
-    let Op::Conv2d(c) = op else { return op.name().into() };
-    let kind = match c.kind(in_channels) {
-        ConvKind::Pointwise => "pointwise",
-        ConvKind::Depthwise => "depthwise",
-        ConvKind::Dense | ConvKind::Grouped => "conv2d",
-    };
-    let mut text = format!("{kind} {0}x{0}", c.kernel);
-    if c.stride > 1 {
-        text += &format!(" /{}", c.stride);
-    }
-    if c.padding == Padding::Same && c.kernel > 1 {
-        text += " same";
-    }
-    if c.kind(in_channels) == ConvKind::Grouped {
-        text += &format!(" {} groups", c.groups);
-    }
-    text
-}
-
-fn write_layers(out: &mut dyn Write, model: &Model, graph: &Graph, layers: &[Layer]) -> std::io::Result<()> {
+fn write_layers(out: &mut dyn Write, layers: &[Layer]) -> std::io::Result<()> {
     let (left, right) = (Align::Left, Align::Right);
     let mut table = Table::new(&[
         ("layer", left),
@@ -175,12 +195,13 @@ fn write_layers(out: &mut dyn Write, model: &Model, graph: &Graph, layers: &[Lay
             number(layer.madds),
         ]);
     }
-    table.write(out)?;
-    let madds: u64 = layers.iter().map(|l| l.madds).sum();
-    writeln!(out)?;
+    table.write(out)
+}
+
+fn write_totals(out: &mut dyn Write, model: &Model, graph: &Graph, layers: &[Layer]) -> std::io::Result<()> {
     writeln!(out, "model          {}", model.name)?;
     writeln!(out, "parameters     {}", graph.trainable_params())?;
-    writeln!(out, "multiply-adds  {madds}")?;
+    writeln!(out, "multiply-adds  {}", layers.iter().map(|l| l.madds).sum::<u64>())?;
     if let Some(p) = model.published {
         let at = model.resolution;
         writeln!(
@@ -193,6 +214,18 @@ fn write_layers(out: &mut dyn Write, model: &Model, graph: &Graph, layers: &[Lay
         writeln!(out, "source         {}", model.cite)?;
     }
     Ok(())
+}
+
+/// What one inference asks of a GPU, or why no GPU within WebGPU's default limits can do it.
+fn write_counters(out: &mut dyn Write, counters: Result<Counters>) -> std::io::Result<()> {
+    match counters {
+        Ok(c) => {
+            writeln!(out, "dispatches     {}", c.dispatches)?;
+            writeln!(out, "bytes moved    {}", c.bytes_moved)?;
+            writeln!(out, "intermediates  {} B", c.intermediate_bytes)
+        }
+        Err(error) => writeln!(out, "dispatches     - ({error})"),
+    }
 }
 
 fn write_passes(out: &mut dyn Write, reports: &[Report]) -> std::io::Result<()> {

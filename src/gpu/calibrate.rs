@@ -1,6 +1,6 @@
 //! What an adapter can do at best, measured by a few small kernels: the floor under every dispatch.
 
-use super::profile::Stopwatch;
+use super::profile::{Stopwatch, at_ends};
 use super::{Gpu, checked, read_mapped};
 use crate::error::{Error, Result};
 use crate::plan::Step;
@@ -160,7 +160,7 @@ impl<'a> Bench<'a> {
                 for (i, &(pipeline, groups, dispatches)) in passes.iter().enumerate() {
                     let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                         label: Some("calibrate"),
-                        timestamp_writes: Some(stopwatch.pass(i)),
+                        timestamp_writes: Some(at_ends(stopwatch.pass(i))),
                     });
                     pass.set_pipeline(pipeline);
                     pass.set_bind_group(0, &self.bind_group, &[]);
@@ -188,7 +188,7 @@ impl<'a> Bench<'a> {
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&self.copied, 0, &readback, 0, 16);
         let submission = self.gpu.queue().submit([encoder.finish()]);
-        let bytes = read_mapped(self.gpu, &readback, submission).await?;
+        let bytes = read_mapped(self.gpu, &readback, Some(submission)).await?;
         let counted: f32 = bytemuck::pod_read_unaligned(&bytes[..4]);
         if counted != expected as f32 {
             return Err(Error::Gpu {

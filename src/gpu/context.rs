@@ -58,6 +58,8 @@ impl AdapterFacts {
             AdapterClass::Gpu
         } else if self.subgroup_lanes >= SUBGROUP_LANES {
             AdapterClass::SoftwareSubgroup
+        } else if name.contains("swiftshader") {
+            AdapterClass::SwiftShader
         } else {
             AdapterClass::Software
         }

@@ -1,10 +1,11 @@
 //! Runs a plan: buffers and bind groups made once, one compute pass and one submit per inference,
 //! the next command buffer recorded while the GPU works.
 
+use super::profile::at_ends;
 use super::{Gpu, WeightBuffers, checked, mapping, read_mapped};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::kernels::Role;
+use crate::kernels::{Launch, Role};
 use crate::plan::{Plan, Value, ValueId};
 use crate::tensor::Tensor;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub struct Timing {
 /// A plan with its buffers on a device. One inference at a time: several executors share weights and pipelines.
 pub struct Executor {
     pub(super) gpu: Arc<Gpu>,
-    plan: Plan,
+    pub(super) plan: Plan,
     buffers: Vec<wgpu::Buffer>,
     dispatches: Vec<(wgpu::ComputePipeline, wgpu::BindGroup)>,
     readback: wgpu::Buffer,
@@ -171,7 +172,20 @@ impl Executor {
             self.write_input(input)?;
         }
         let index = self.submit()?;
-        let bytes = read_mapped(&self.gpu, &self.readback, index).await?;
+        let (outputs, gpu) = self.read(Some(index)).await?;
+        Ok((outputs, Timing { total: start.elapsed(), gpu }))
+    }
+
+    /// What the inference that was submitted last wrote, in the order of [`Plan::outputs`], with its time on the GPU.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::Gpu`].
+    pub async fn read_outputs(&self) -> Result<(Vec<Tensor>, Option<Duration>)> {
+        self.read(None).await
+    }
+
+    async fn read(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(Vec<Tensor>, Option<Duration>)> {
+        let bytes = read_mapped(&self.gpu, &self.readback, submission).await?;
         let outputs = self.plan.outputs.iter().zip(&self.offsets).map(|((_, value), &offset)| {
             let shape = self.plan.values[*value].shape;
             let part = &bytes[offset as usize..(offset + shape.padded_bytes()) as usize];
@@ -179,7 +193,7 @@ impl Executor {
         });
         let outputs = outputs.collect::<Result<Vec<_>>>()?;
         let gpu = self.timer.as_ref().map(|t| self.elapsed(&bytes[t.offset as usize..]));
-        Ok((outputs, Timing { total: start.elapsed(), gpu }))
+        Ok((outputs, gpu))
     }
 
     /// Runs one step alone on given operands and returns what it writes, in the order of [`crate::plan::Step::writes`].
@@ -202,13 +216,21 @@ impl Executor {
         self.gpu.queue().submit([encoder.finish()]);
         let mut written = Vec::new();
         for &(_, value) in &plan_step.writes {
-            written.push(self.read(value).await?);
+            written.push(self.read_value(value).await?);
         }
         Ok(written)
     }
 
+    /// What is in [`Executor::input_buffer`].
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::Gpu`].
+    pub async fn read_input(&self) -> Result<Tensor> {
+        self.read_value(0).await
+    }
+
     /// Copies a value's current content to the host.
-    async fn read(&self, value: ValueId) -> Result<Tensor> {
+    async fn read_value(&self, value: ValueId) -> Result<Tensor> {
         let shape = self.plan.values[value].shape;
         let staging = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("read"),
@@ -220,7 +242,7 @@ impl Executor {
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read") });
         self.copy(&mut encoder, value, &staging, 0);
         let index = self.gpu.queue().submit([encoder.finish()]);
-        let bytes = read_mapped(&self.gpu, &staging, index).await?;
+        let bytes = read_mapped(&self.gpu, &staging, Some(index)).await?;
         Tensor::from_padded(shape, bytemuck::cast_slice(&bytes))
     }
 
@@ -242,12 +264,7 @@ impl Executor {
     fn record(&self) -> wgpu::CommandBuffer {
         let mut encoder =
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&self.plan.name) });
-        let ends = self.timer.as_ref().map(|t| wgpu::ComputePassTimestampWrites {
-            query_set: &t.queries,
-            beginning_of_pass_write_index: Some(0),
-            end_of_pass_write_index: Some(1),
-        });
-        self.encode(&mut encoder, 0..self.plan.steps.len(), ends);
+        self.encode(&mut encoder, 0..self.plan.steps.len(), self.timer.as_ref().map(|t| (&t.queries, 0)));
         for ((_, value), &offset) in self.plan.outputs.iter().zip(&self.offsets) {
             self.copy(&mut encoder, *value, &self.readback, offset);
         }
@@ -258,21 +275,27 @@ impl Executor {
         encoder.finish()
     }
 
-    /// Records steps as one pass.
+    /// `times`: where the beginning and, one further, the end of the pass are written.
     pub(super) fn encode(
         &self,
         encoder: &mut wgpu::CommandEncoder,
         steps: std::ops::Range<usize>,
-        timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
+        times: Option<(&wgpu::QuerySet, u32)>,
     ) {
-        let descriptor = wgpu::ComputePassDescriptor { label: Some(&self.plan.name), timestamp_writes };
-        let mut pass = encoder.begin_compute_pass(&descriptor);
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some(&self.plan.name),
+            timestamp_writes: times.map(at_ends),
+        });
+        let mut current = None;
         for i in steps {
             let (pipeline, bind_group) = &self.dispatches[i];
-            let [x, y, z] = self.plan.steps[i].launch.grid;
-            pass.set_pipeline(pipeline);
+            let Launch { key, grid: [x, y, z], .. } = &self.plan.steps[i].launch;
+            // In a browser each of these calls crosses from wasm to JavaScript.
+            if current.replace(key) != Some(key) {
+                pass.set_pipeline(pipeline);
+            }
             pass.set_bind_group(0, bind_group, &[]);
-            pass.dispatch_workgroups(x, y, z);
+            pass.dispatch_workgroups(*x, *y, *z);
         }
     }
 
@@ -280,6 +303,14 @@ impl Executor {
         let ticks: Vec<u64> = times.chunks_exact(8).take(2).map(bytemuck::pod_read_unaligned).collect();
         let period = f64::from(self.gpu.queue().get_timestamp_period());
         Duration::from_nanos((ticks[1].saturating_sub(ticks[0]) as f64 * period) as u64)
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+impl Drop for Executor {
+    /// Browsers free what nobody refers to when they please, which is late.
+    fn drop(&mut self) {
+        self.buffers.iter().chain([&self.readback]).for_each(wgpu::Buffer::destroy);
     }
 }
 

@@ -7,20 +7,29 @@ mod context;
 mod executor;
 mod pipelines;
 mod profile;
+mod resize;
 mod weights;
 
 pub use calibrate::Roofline;
 pub use context::{AdapterFacts, Gpu, Select};
 pub use executor::{Executor, Timing};
-pub use profile::Span;
+pub use profile::{Span, StepTime};
+pub use resize::Resizer;
 pub use weights::WeightBuffers;
+#[cfg(target_arch = "wasm32")]
+pub use wgpu::ExternalImageSource;
 
 use crate::error::{Error, Result};
 
 /// Runs `work` and turns what the device reports meanwhile into an error.
 ///
-/// Error scopes belong to the thread that opens them, so `work` must do its calls itself.
-async fn checked<T>(gpu: &Gpu, doing: &str, work: impl FnOnce() -> T) -> Result<T> {
+/// Error scopes belong to the thread that opens them, so `work` must do its calls itself. It is done when this returns;
+/// the future only waits for the device's answer.
+fn checked<'g, T, W: FnOnce() -> T>(
+    gpu: &'g Gpu,
+    doing: &str,
+    work: W,
+) -> impl Future<Output = Result<T>> + use<'g, T, W> {
     use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
     let (value, errors) = {
         let scopes = [Internal, OutOfMemory, Validation].map(|filter| gpu.device().push_error_scope(filter));
@@ -31,14 +40,15 @@ async fn checked<T>(gpu: &Gpu, doing: &str, work: impl FnOnce() -> T) -> Result<
         let memory = memory.pop();
         (value, (validation, memory, internal.pop()))
     };
-    let errors = [errors.0.await, errors.1.await, errors.2.await];
-    gpu.alive()?;
-    match errors.into_iter().flatten().next() {
-        None => Ok(value),
-        Some(wgpu::Error::OutOfMemory { source }) => {
-            Err(Error::OutOfMemory { doing: doing.into(), message: source.to_string() })
+    let doing = doing.to_string();
+    async move {
+        let errors = [errors.0.await, errors.1.await, errors.2.await];
+        gpu.alive()?;
+        match errors.into_iter().flatten().next() {
+            None => Ok(value),
+            Some(wgpu::Error::OutOfMemory { source }) => Err(Error::OutOfMemory { doing, message: source.to_string() }),
+            Some(error) => Err(Error::Gpu { doing, message: error.to_string() }),
         }
-        Some(error) => Err(Error::Gpu { doing: doing.into(), message: error.to_string() }),
     }
 }
 
@@ -46,12 +56,16 @@ fn mapping(doing: &str, error: impl std::fmt::Display) -> Error {
     Error::Gpu { doing: doing.into(), message: error.to_string() }
 }
 
-/// Waits for `submission` and copies a buffer that can be mapped to the host.
-async fn read_mapped(gpu: &Gpu, buffer: &wgpu::Buffer, submission: wgpu::SubmissionIndex) -> Result<Vec<u8>> {
+/// Waits for `submission`, or for all there were, and copies a buffer that can be mapped to the host.
+async fn read_mapped(
+    gpu: &Gpu,
+    buffer: &wgpu::Buffer,
+    submission_index: Option<wgpu::SubmissionIndex>,
+) -> Result<Vec<u8>> {
     let (sender, receiver) = futures_channel::oneshot::channel();
     buffer.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
     // Browsers call back by themselves and ignore this; elsewhere it blocks this thread.
-    let waited = gpu.device().poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
+    let waited = gpu.device().poll(wgpu::PollType::Wait { submission_index, timeout: None });
     if waited.is_err() {
         // A lost device fails the wait before it calls back; one more poll delivers the reason.
         let _ = gpu.device().poll(wgpu::PollType::Poll);

@@ -3,6 +3,7 @@
 use super::{Gpu, checked};
 use crate::error::{Error, Result};
 use crate::kernels::{self, KernelKey, Role};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
@@ -33,9 +34,11 @@ impl Gpu {
         };
         #[cfg(target_arch = "wasm32")]
         let compiled: Result<Vec<_>> = {
+            // All are asked for before the first is waited for: the browser compiles in another process.
+            let asked: Vec<_> = missing.iter().map(|key| self.compile_one(key)).collect();
             let mut all = Vec::new();
-            for key in &missing {
-                all.push(self.compile_one(key).await);
+            for compiled in asked {
+                all.push(compiled.await);
             }
             all.into_iter().collect()
         };
@@ -56,12 +59,23 @@ impl Gpu {
         self.pipelines.0.lock().map_or(0, |cache| cache.len())
     }
 
-    async fn compile_one(&self, key: &KernelKey) -> Result<Pipeline> {
+    /// Asks the driver at once; the future waits for its answer.
+    fn compile_one(&self, key: &KernelKey) -> impl Future<Output = Result<Pipeline>> {
         let label = key.to_string();
         let unknown = || Error::Gpu { doing: format!("compiling {label}"), message: "no such kernel".into() };
-        let source = kernels::source(key.shader).ok_or_else(unknown)?;
-        let bindings = kernels::family(key.shader).ok_or_else(unknown)?.bindings;
-        checked(self, &format!("compiling {label}"), || {
+        let found = kernels::source(key.shader).zip(kernels::family(key.shader)).ok_or_else(unknown);
+        let asked = found.map(|(source, family)| self.ask(key, source, family.bindings));
+        async move { asked?.await }
+    }
+
+    fn ask(
+        &self,
+        key: &KernelKey,
+        source: Cow<'static, str>,
+        bindings: &'static [Role],
+    ) -> impl Future<Output = Result<Pipeline>> {
+        let label = key.to_string();
+        checked(self, &format!("compiling {label}"), move || {
             let descriptor =
                 wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(source) };
             // SAFETY: every index a kernel forms is in range for the launch its family computes from the same
@@ -95,7 +109,6 @@ impl Gpu {
             });
             Pipeline { pipeline, layout, bindings }
         })
-        .await
     }
 }
 

@@ -1,6 +1,7 @@
-//! GPU time of each dispatch: a pass of its own for every one, with a timestamp at either end.
+//! How long each dispatch takes: each in a pass of its own, which only a profile does.
 
-use super::{Executor, Gpu, checked, read_mapped};
+use super::{Executor, Gpu, checked, mapping, read_mapped};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use std::time::Duration;
 
@@ -25,21 +26,86 @@ impl Span {
     }
 }
 
+/// What a step took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepTime {
+    /// Its time.
+    pub time: Duration,
+    /// Whether the GPU's own clock was read. Otherwise this is from submission to the report of completion, which
+    /// browsers make coarse.
+    pub gpu_clock: bool,
+}
+
 impl Executor {
-    /// One inference on what is in [`Executor::input_buffer`], each step in a pass of its own: when each ran, in the order of
+    /// Times every step of the plan, on what is in the input buffer: by timestamps, or where the device has none by
+    /// waiting for each step.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub async fn profile(&self) -> Result<Vec<StepTime>> {
+        if !self.gpu.facts().timestamps {
+            return self.profile_by_waiting().await;
+        }
+        let spans = self.time_steps().await?;
+        Ok(spans.iter().map(|span| StepTime { time: span.duration(), gpu_clock: true }).collect())
+    }
+
+    /// One inference on what is in the input buffer, each step in a pass of its own: when each ran, in the order of
     /// [`crate::plan::Plan::steps`]. Slower than [`Executor::run`] by what the passes cost.
     ///
     /// # Errors
-    /// [`Error::MissingFeature`] without timestamps, [`Error::Limit`] over 2048 steps, [`Error::DeviceLost`], [`Error::Gpu`].
-    pub async fn profile(&self) -> Result<Vec<Span>> {
-        let stopwatch = Stopwatch::new(&self.gpu, self.plan().steps.len())?;
-        stopwatch
-            .time(&self.gpu, |encoder| {
-                for step in 0..self.plan().steps.len() {
-                    self.encode(encoder, step..step + 1, Some(stopwatch.pass(step)));
-                }
-            })
-            .await
+    /// [`Error::MissingFeature`] without timestamps, [`Error::Limit`] over 2048 steps, [`Error::DeviceLost`],
+    /// [`Error::Gpu`].
+    pub async fn time_steps(&self) -> Result<Vec<Span>> {
+        let stopwatch = Stopwatch::new(&self.gpu, self.plan.steps.len())?;
+        let encode = |encoder: &mut wgpu::CommandEncoder| {
+            for step in 0..self.plan.steps.len() {
+                self.encode(encoder, step..step + 1, Some(stopwatch.pass(step)));
+            }
+        };
+        stopwatch.time(&self.gpu, encode).await
+    }
+
+    async fn profile_by_waiting(&self) -> Result<Vec<StepTime>> {
+        let mut times = Vec::new();
+        for step in 0..self.plan.steps.len() {
+            let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+            self.encode(&mut encoder, step..step + 1, None);
+            let start = Clock::now();
+            self.gpu.queue().submit([encoder.finish()]);
+            self.gpu.idle().await?;
+            times.push(StepTime { time: start.elapsed(), gpu_clock: false });
+        }
+        Ok(times)
+    }
+}
+
+impl Gpu {
+    /// Waits until all that was submitted so far is done.
+    ///
+    /// # Errors
+    /// [`crate::Error::DeviceLost`].
+    pub async fn idle(&self) -> Result<()> {
+        let (sender, receiver) = futures_channel::oneshot::channel();
+        self.queue().on_submitted_work_done(move || {
+            // Nobody listens any more: nothing to tell.
+            let _ = sender.send(());
+        });
+        // Browsers call back by themselves and ignore this.
+        let waited = self.device().poll(wgpu::PollType::wait_indefinitely());
+        self.alive()?;
+        waited.map_err(|e| mapping("waiting for the GPU", e))?;
+        receiver.await.map_err(|e| mapping("waiting for the GPU", e))?;
+        self.alive()
+    }
+}
+
+/// What a pass asks for whose beginning and end are to be written at two places, the given one and the next.
+pub(super) fn at_ends((query_set, first): (&wgpu::QuerySet, u32)) -> wgpu::ComputePassTimestampWrites<'_> {
+    wgpu::ComputePassTimestampWrites {
+        query_set,
+        beginning_of_pass_write_index: Some(first),
+        end_of_pass_write_index: Some(first + 1),
     }
 }
 
@@ -94,13 +160,9 @@ impl Stopwatch {
         })
     }
 
-    /// What the descriptor of a pass asks for.
-    pub fn pass(&self, pass: usize) -> wgpu::ComputePassTimestampWrites<'_> {
-        wgpu::ComputePassTimestampWrites {
-            query_set: &self.queries,
-            beginning_of_pass_write_index: Some(pass as u32 * 2),
-            end_of_pass_write_index: Some(pass as u32 * 2 + 1),
-        }
+    /// Where the times of a pass go.
+    pub fn pass(&self, pass: usize) -> (&wgpu::QuerySet, u32) {
+        (&self.queries, pass as u32 * 2)
     }
 
     /// Submits what `encode` records, which must be all the passes, waits, and reads when each ran.
@@ -115,7 +177,7 @@ impl Stopwatch {
             gpu.queue().submit([encoder.finish()])
         });
         let submission = submission.await?;
-        let bytes = read_mapped(gpu, &self.readback, submission).await?;
+        let bytes = read_mapped(gpu, &self.readback, Some(submission)).await?;
         let ticks: Vec<u64> = bytes.chunks_exact(8).map(bytemuck::pod_read_unaligned).collect();
         let (first, period) = (ticks[0], f64::from(gpu.queue().get_timestamp_period()));
         let since = |tick: u64| Duration::from_nanos((tick.saturating_sub(first) as f64 * period) as u64);

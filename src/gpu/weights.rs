@@ -48,6 +48,14 @@ impl WeightBuffers {
     }
 }
 
+#[cfg(target_arch = "wasm32")]
+impl Drop for WeightBuffers {
+    /// Browsers free what nobody refers to when they please, which is late.
+    fn drop(&mut self) {
+        self.shards.iter().for_each(wgpu::Buffer::destroy);
+    }
+}
+
 /// Writes what `pack` hands out, in bounded portions.
 fn upload(
     gpu: &Gpu,

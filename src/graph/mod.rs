@@ -8,6 +8,7 @@ mod builder;
 mod count;
 mod op;
 mod shapes;
+mod text;
 
 pub use builder::{Builder, ConvArgs, Value};
 pub use count::Counts;

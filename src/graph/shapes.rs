@@ -41,7 +41,7 @@ fn infer(node: &Node, shapes: &[Shape]) -> Result<Shape> {
         Op::GlobalAvgPool | Op::SqueezeExcite(_) => Ok(gate),
         Op::Pool(pool) => match pool.output(x) {
             Some(y) => Ok(y),
-            None => fail(format!("a {0}x{0} window does not fit", pool.kernel)),
+            None => fail(too_large(pool.kernel)),
         },
         Op::Scale { residual } => {
             operand(1, gate, "the gate")?;
@@ -66,7 +66,7 @@ fn infer(node: &Node, shapes: &[Shape]) -> Result<Shape> {
         Op::Shuffle { .. } => Ok(x),
         Op::Conv2d(conv) => {
             let Some(out) = conv.result(x) else {
-                return fail(format!("a {0}x{0} window does not fit", conv.kernel));
+                return fail(too_large(conv.kernel));
             };
             let mut next = 1;
             if conv.gate {
@@ -84,6 +84,10 @@ fn infer(node: &Node, shapes: &[Shape]) -> Result<Shape> {
             Ok(if conv.pool { Shape { h: 1, w: 1, ..out } } else { out })
         }
     }
+}
+
+fn too_large(kernel: usize) -> String {
+    format!("a {kernel}x{kernel} window does not fit: it is larger than the padded input")
 }
 
 fn slide(x: Shape, padding: Padding, kernel: usize, stride: usize) -> Option<Shape> {

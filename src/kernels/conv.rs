@@ -82,7 +82,7 @@ pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU];
 /// The default row.
 pub fn choose(_: &Args, class: AdapterClass) -> Variant {
     match class {
-        AdapterClass::Software | AdapterClass::SoftwareSubgroup => SOFTWARE,
+        AdapterClass::Software | AdapterClass::SwiftShader | AdapterClass::SoftwareSubgroup => SOFTWARE,
         AdapterClass::Gpu => GPU,
     }
 }

@@ -22,6 +22,7 @@ pub mod global_pool;
 pub mod head_pool;
 pub mod pointwise;
 pub mod pool;
+pub mod resize_normalize;
 pub mod squeeze_excite;
 
 pub use channels::Channels;
@@ -96,6 +97,9 @@ pub enum AdapterClass {
     Gpu,
     /// A CPU that poses as one (lavapipe, SwiftShader, WARP): no workgroup barriers, few large tiles.
     Software,
+    /// SwiftShader, which Chromium brings: a load is one instruction where four lanes read neighbouring or equal
+    /// addresses.
+    SwiftShader,
     /// Such a CPU whose device has [`SUBGROUP_LANES`] lanes or more in every subgroup.
     SoftwareSubgroup,
 }
@@ -122,6 +126,7 @@ const PRELUDE: &str = include_str!("../../shaders/common/prelude_f32.wgsl");
 const ACTIVATION: &str = include_str!("../../shaders/common/activation.wgsl");
 const JOIN: &str = include_str!("../../shaders/common/join.wgsl");
 const POINTWISE: &str = include_str!("../../shaders/common/pointwise.wgsl");
+const POINTWISE_QUADS: &str = include_str!("../../shaders/common/pointwise_quads.wgsl");
 const TILE: &str = include_str!("../../shaders/common/tile.wgsl");
 
 /// Every family.
@@ -130,14 +135,43 @@ pub const FAMILIES: &[Family] = &[
         name: pointwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, TILE, POINTWISE, include_str!("../../shaders/pointwise.wgsl")],
+        parts: &[
+            PRELUDE,
+            ACTIVATION,
+            JOIN,
+            TILE,
+            POINTWISE,
+            POINTWISE_QUADS,
+            include_str!("../../shaders/pointwise.wgsl"),
+        ],
         workgroup_bytes: pointwise::workgroup_bytes,
     },
     Family {
         name: pointwise::SUBGROUP_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: true,
-        parts: &[PRELUDE, ACTIVATION, JOIN, POINTWISE, include_str!("../../shaders/pointwise_subgroup.wgsl")],
+        parts: &[
+            PRELUDE,
+            ACTIVATION,
+            JOIN,
+            POINTWISE,
+            POINTWISE_QUADS,
+            include_str!("../../shaders/pointwise_subgroup.wgsl"),
+        ],
+        workgroup_bytes: |_| 0,
+    },
+    Family {
+        name: pointwise::LANES_NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
+        subgroups: false,
+        parts: &[PRELUDE, ACTIVATION, JOIN, POINTWISE, include_str!("../../shaders/pointwise_lanes.wgsl")],
+        workgroup_bytes: |_| 0,
+    },
+    Family {
+        name: depthwise::LANES_NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::Squeeze],
+        subgroups: false,
+        parts: &[PRELUDE, ACTIVATION, JOIN, include_str!("../../shaders/depthwise_lanes.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
@@ -174,6 +208,13 @@ pub const FAMILIES: &[Family] = &[
         subgroups: false,
         parts: &[PRELUDE, include_str!("../../shaders/global_pool.wgsl")],
         workgroup_bytes: global_pool::workgroup_bytes,
+    },
+    Family {
+        name: resize_normalize::NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
+        subgroups: false,
+        parts: &[include_str!("../../shaders/resize_normalize.wgsl")],
+        workgroup_bytes: |_| 0,
     },
     Family {
         name: elementwise::NAME,

@@ -9,6 +9,8 @@ use crate::graph::{Activation, Join};
 pub const NAME: &str = "pointwise";
 /// Name of the family with subgroup broadcasts.
 pub const SUBGROUP_NAME: &str = "pointwise_subgroup";
+/// Name of the family with neighbouring channels in neighbouring lanes.
+pub const LANES_NAME: &str = "pointwise_lanes";
 
 /// `y = act(sum_k (x * gate) * w + bias)` at each of `n * pixels` positions, joined with another tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,21 +87,27 @@ pub struct Variant {
     /// Lanes lie along positions and share weights by broadcasts: the tile of `shaders/pointwise_subgroup.wgsl`, which
     /// fixes `rows`, `cols` and `parts`; `wg_x` is a multiple of [`super::SUBGROUP_LANES`].
     pub subgroup: bool,
+    /// Neighbouring lanes take neighbouring channels: the tile of `shaders/pointwise_lanes.wgsl`, which fixes `rows`,
+    /// `cols` (quads of single channels here) and `parts`.
+    pub lanes: bool,
 }
 
 /// A software adapter's tile, for single vectors too.
-const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: false };
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: false, lanes: false };
 /// A software adapter's tile where subgroups may be used.
-const SOFTWARE_SUBGROUP: Variant = Variant { rows: 4, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: true };
+const SOFTWARE_SUBGROUP: Variant =
+    Variant { rows: 4, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: true, lanes: false };
+/// SwiftShader's tile.
+const LANES: Variant = Variant { rows: 8, cols: 2, wg_x: 4, parts: 1, roll: false, subgroup: false, lanes: true };
 /// A GPU's tile.
-const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, parts: 1, roll: false, subgroup: false };
+const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, parts: 1, roll: false, subgroup: false, lanes: false };
 /// A GPU's tile where there are few outputs.
-const GPU_SPLIT: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false };
+const GPU_SPLIT: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false, lanes: false };
 /// A GPU's product with one vector.
-const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false };
+const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false, lanes: false };
 
 /// Every row; all compute the same up to the order of sums.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, GPU, GPU_SPLIT, GPU_VECTOR];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, LANES, GPU, GPU_SPLIT, GPU_VECTOR];
 
 /// From this many channels on (of the wider side), a mobile network's maps have few positions for a large GPU.
 const WIDE: usize = 240;
@@ -112,6 +120,7 @@ pub fn choose(args: &Args, class: AdapterClass) -> Variant {
     let split = c_in.max(c_out) >= WIDE && c_in >= MIN_SHARED;
     match class {
         AdapterClass::SoftwareSubgroup if !args.vector => SOFTWARE_SUBGROUP,
+        AdapterClass::SwiftShader => LANES,
         AdapterClass::Software | AdapterClass::SoftwareSubgroup => SOFTWARE,
         AdapterClass::Gpu if args.vector => GPU_VECTOR,
         AdapterClass::Gpu if split => GPU_SPLIT,
@@ -138,27 +147,32 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let y4 = if interleave { (2 * channels.c_out).div_ceil(4) } else { channels.out4() };
     let total = args.n * args.pixels;
     indexable(NAME, total as u64 * channels.whole4().max(y4).max(args.other.div_ceil(4)) as u64)?;
-    let group_tiles = channels.group4().div_ceil(variant.cols as usize);
+    // Of single channels, a workgroup has eight a lane.
+    let tile = if variant.lanes { 2 * variant.wg_x } else { variant.cols };
+    let group_tiles = channels.group4().div_ceil(tile as usize);
     let (tiles_n, wg) = (group_tiles * channels.products(), variant.wg_x as usize);
     let groups = |pixels: usize| match variant.subgroup {
         true => pixels.div_ceil(variant.rows as usize * wg) * tiles_n,
+        false if variant.lanes => pixels.div_ceil(variant.rows as usize),
         false => (pixels.div_ceil(variant.rows as usize) * tiles_n).div_ceil(wg),
     };
+    let across = if variant.lanes { tiles_n } else { 1 };
     let flat = !args.gate && groups(total) as u64 <= super::MAX_GROUPS;
     let (pixels, slices) = if flat { (total, 1) } else { (args.pixels, args.n) };
-    let mut consts = match variant.subgroup {
-        true => vec![("WG_X", variant.wg_x)],
-        false => vec![
-            ("COLS", variant.cols),
-            ("PARTS", variant.parts),
-            ("ROLL", variant.roll.into()),
-            ("ROWS", variant.rows),
-            ("WG_X", variant.wg_x),
-        ],
+    let [join, joined] = join_code(args.join);
+    let (name, mut consts) = match variant {
+        Variant { subgroup: true, .. } => (SUBGROUP_NAME, vec![("WG_X", variant.wg_x)]),
+        Variant { lanes: true, .. } => {
+            let fixed = [("ACT", args.act.code()), ("GATE", args.gate.into()), ("JOIN", join), ("WG_X", variant.wg_x)];
+            (LANES_NAME, fixed.to_vec())
+        }
+        _ => {
+            let tile = [("COLS", variant.cols), ("PARTS", variant.parts), ("ROLL", variant.roll.into())];
+            (NAME, [&tile[..], &[("ROWS", variant.rows), ("WG_X", variant.wg_x)]].concat())
+        }
     };
     consts.extend(interleave.then_some(("INTERLEAVE", 1)));
-    let key = KernelKey::new(if variant.subgroup { SUBGROUP_NAME } else { NAME }, &consts);
-    let [join, joined] = join_code(args.join);
+    let key = KernelKey::new(name, &consts);
     let params = Params {
         pixels: pixels as u32,
         cin4: channels.in4() as u32,
@@ -177,7 +191,11 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         pad: [0; 2],
         rolled: [variant.rows, variant.cols, 4, 0],
     };
-    Ok(Launch { key, grid: grid(NAME, [groups(pixels), 1, slices])?, params: bytemuck::bytes_of(&params).to_vec() })
+    Ok(Launch {
+        key,
+        grid: grid(NAME, [groups(pixels), across, slices])?,
+        params: bytemuck::bytes_of(&params).to_vec(),
+    })
 }
 
 /// Bytes of workgroup memory of a key.

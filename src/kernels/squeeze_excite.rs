@@ -70,7 +70,7 @@ pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU, Variant { wg_x: 64, roll: fals
 /// The default row.
 pub fn choose(_: &Args, class: AdapterClass) -> Variant {
     match class {
-        AdapterClass::Software | AdapterClass::SoftwareSubgroup => SOFTWARE,
+        AdapterClass::Software | AdapterClass::SwiftShader | AdapterClass::SoftwareSubgroup => SOFTWARE,
         AdapterClass::Gpu => GPU,
     }
 }

@@ -50,6 +50,14 @@ fn launches() -> Vec<Launch> {
         let args = pool::Args { window: window(2, 15, 3, 2), c: 20, kind: PoolKind::Max };
         all.push(pool::launch_with(&args, v).unwrap());
     }
+    let resampling = resize_normalize::Resampling {
+        picture: [5, 7],
+        columns: vec![(0, vec![1 << 21, 1 << 21]), (3, vec![1 << 22])],
+        rows: vec![(2, vec![1 << 22])],
+        levels: vec![[0.0; 256]; 3],
+    };
+    all.push(resampling.along_x(&resampling.tiles(64, 4096).unwrap()[0], 5).unwrap());
+    all.push(resampling.along_y(0).unwrap());
     for v in channel_copy::VARIANTS {
         let args = channel_copy::Args { n: 2, pixels: 49, c: 20, first: 3, from_a: 10, other: 6, groups: 4 };
         all.push(channel_copy::launch_with(&args, v).unwrap());
@@ -332,9 +340,11 @@ fn grids_cover_every_output() {
                 l => l.unwrap(),
             };
             let p: &pointwise::Params = bytemuck::from_bytes(&l.params);
-            let invocations = l.grid[0] as usize * v.wg_x as usize;
-            assert!(invocations / p.tiles_n as usize * v.rows as usize >= p.pixels as usize, "{}", l.key);
-            assert!((p.tiles_n * v.cols) as usize * 4 >= c_out);
+            let invocations = l.grid[..2].iter().product::<u32>() as usize * v.wg_x as usize;
+            // Four lanes of single channels do what one lane of a quad does.
+            let (tiles_n, cols) = if v.lanes { (p.tiles_n * v.wg_x, 2) } else { (p.tiles_n, v.cols) };
+            assert!(invocations / tiles_n as usize * v.rows as usize >= p.pixels as usize, "{}", l.key);
+            assert!((tiles_n * cols) as usize * 4 >= c_out);
             assert_eq!(p.pixels as usize * l.grid[2] as usize, n * pixels);
             assert!(!gate || l.grid[2] as usize == n);
         }
@@ -345,7 +355,7 @@ fn grids_cover_every_output() {
             let (l, t) = depthwise::launch_with(&args, v).unwrap();
             assert!(t.tiles_y * t.height >= args.window.out_h && (t.tiles_y - 1) * t.height < args.window.out_h);
             assert!(t.tiles_x * t.width >= args.window.out_w && (t.tiles_x - 1) * t.width < args.window.out_w);
-            assert!(l.grid[0] * v.wg_x >= 48 && (l.grid[1] * v.wg_y) as usize >= t.tiles_x);
+            assert!(l.grid[0] * v.wg_x >= if v.lanes { 192 } else { 48 } && (l.grid[1] * v.wg_y) as usize >= t.tiles_x);
             assert_eq!(l.grid[2] as usize, n * t.tiles_y);
         }
     }
@@ -438,7 +448,8 @@ fn packed_weights_follow_the_documented_index() {
 /// The pipelines of any EfficientNet: stem, four depthwise windows, gate, products, head.
 #[test]
 fn a_network_needs_few_pipelines() {
-    for class in [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SoftwareSubgroup] {
+    for class in [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SwiftShader, AdapterClass::SoftwareSubgroup]
+    {
         let act = Activation::Swish;
         let mut keys = std::collections::BTreeSet::new();
         for resolution in [224, 240, 380, 600] {

@@ -11,7 +11,7 @@ mod resize;
 #[cfg(feature = "images")]
 pub use image::{DecodeLimits, load, load_bytes};
 pub use pixels::Pixels;
-pub use resize::{resize, resize_crop};
+pub use resize::{Resampling, Taps, resampling, resize, resize_crop};
 
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
@@ -48,13 +48,17 @@ pub fn prepare(picture: &Pixels, facts: &Preprocess, in_channels: usize) -> Resu
 /// [`Error::BadInput`] when `facts` have neither one mean and deviation nor one per channel of the picture.
 pub fn normalise(picture: &Pixels, facts: &Preprocess) -> Result<Tensor> {
     let c = picture.channels();
-    // Only 256 values per channel occur.
-    let table: Vec<[f32; 256]> = facts
-        .channel_stats(c)?
-        .into_iter()
-        .map(|(mean, std)| std::array::from_fn(|v| (v as f32 / 255.0 - mean) / std))
-        .collect();
+    let table = levels(facts, c)?;
     let data =
         picture.data().chunks_exact(c).flat_map(|p| p.iter().zip(&table).map(|(v, t)| t[usize::from(*v)])).collect();
     Tensor::new(Shape::new(1, picture.height(), picture.width(), c), data)
+}
+
+/// The normalised value of each level of each of `channels` channels: only 256 occur.
+///
+/// # Errors
+/// As [`normalise`].
+pub fn levels(facts: &Preprocess, channels: usize) -> Result<Vec<[f32; 256]>> {
+    let stats = facts.channel_stats(channels)?.into_iter();
+    Ok(stats.map(|(mean, std)| std::array::from_fn(|v| (v as f32 / 255.0 - mean) / std)).collect())
 }

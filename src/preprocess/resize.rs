@@ -31,11 +31,35 @@ pub fn resize(picture: &Pixels, width: usize, height: usize, filter: Interpolati
 /// # Errors
 /// [`Error::BadInput`] when `facts` do not validate.
 pub fn resize_crop(picture: &Pixels, facts: &Preprocess) -> Result<Pixels> {
+    let Resampling { columns, rows } = resampling(picture.width(), picture.height(), facts)?;
+    apply(picture, &columns, &rows)
+}
+
+/// Where each column and row of the resized and cropped picture comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resampling {
+    /// The columns that the crop keeps.
+    pub columns: Vec<Taps>,
+    /// The rows that the crop keeps.
+    pub rows: Vec<Taps>,
+}
+
+/// What [`resize_crop`] does to a picture of `width` x `height`, for whoever does it elsewhere.
+///
+/// # Errors
+/// [`Error::BadInput`] when `facts` do not validate, or a side is zero.
+pub fn resampling(width: usize, height: usize, facts: &Preprocess) -> Result<Resampling> {
     facts.validate()?;
+    if width == 0 || height == 0 {
+        return Err(Error::bad("image", format!("{width} x {height} pixels: there is nothing to see")));
+    }
     let [h, w] = facts.size.map(|side| side as u64);
-    let (rw, rh) = resized_size(picture.width(), picture.height(), facts);
+    let (rw, rh) = resized_size(width, height, facts);
     let (left, top) = (crop_offset(rw, w), crop_offset(rh, h));
-    resample(picture, (rw, rh), facts.interpolation, left..left + w, top..top + h)
+    Ok(Resampling {
+        columns: weights(width, rw, facts.interpolation, left..left + w),
+        rows: weights(height, rh, facts.interpolation, top..top + h),
+    })
 }
 
 /// `(width, height)` of the whole picture before the crop; never smaller than `facts.size`.
@@ -71,9 +95,13 @@ fn resample(
     xs: Range<u64>,
     ys: Range<u64>,
 ) -> Result<Pixels> {
-    let c = picture.channels();
     let columns = weights(picture.width(), size.0, filter, xs);
     let rows = weights(picture.height(), size.1, filter, ys);
+    apply(picture, &columns, &rows)
+}
+
+fn apply(picture: &Pixels, columns: &[Taps], rows: &[Taps]) -> Result<Pixels> {
+    let c = picture.channels();
     let (out_w, out_h) = (columns.len(), rows.len());
 
     let first = rows.iter().map(|t| t.start).min().unwrap_or(0);
@@ -82,15 +110,15 @@ fn resample(
     let mut narrow = vec![0u8; (last - first) * out_w * c];
     for (src, dst) in picture.data()[first * stride..].chunks_exact(stride).zip(narrow.chunks_exact_mut(out_w * c)) {
         match c {
-            3 => resample_row::<3>(src, dst, &columns),
-            _ => resample_row::<1>(src, dst, &columns),
+            3 => resample_row::<3>(src, dst, columns),
+            _ => resample_row::<1>(src, dst, columns),
         }
     }
 
     let stride = out_w * c;
     let mut out = vec![0u8; out_h * stride];
     let mut sums = vec![0i32; stride];
-    for (dst, taps) in out.chunks_exact_mut(stride).zip(&rows) {
+    for (dst, taps) in out.chunks_exact_mut(stride).zip(rows) {
         sums.fill(HALF);
         for (src, k) in narrow[(taps.start - first) * stride..].chunks_exact(stride).zip(&taps.weights) {
             for (sum, v) in sums.iter_mut().zip(src) {
@@ -126,9 +154,12 @@ fn to_u8(sum: i32) -> u8 {
 }
 
 /// The source positions that one output position is made of.
-struct Taps {
-    start: usize,
-    weights: Vec<i32>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taps {
+    /// The first of them.
+    pub start: usize,
+    /// Weights from there on, with 22 fraction bits.
+    pub weights: Vec<i32>,
 }
 
 /// Weights of the output positions `range` along an axis resized from `input` to `output`.

@@ -90,7 +90,7 @@ impl Bundle {
             _ => {
                 let names: Vec<_> = fitting.iter().map(|m| m.name.as_str()).collect();
                 format!(
-                    "its tensors fit {}, which differ in padding, strides or epsilon: say which with --model NAME --weights FILE",
+                    "its tensors fit {}, which differ in padding, strides, shortcuts or epsilon: say which with --model NAME --weights FILE",
                     names.join(" and ")
                 )
             }

@@ -6,7 +6,6 @@ use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 use crate::weights::{Checkpoint, Synthetic, make_input};
 use crate::zoo;
-use std::path::Path;
 
 /// A reference file (metadata `case` and `manifest`, tensor `logits`) with the model and input that it states.
 #[derive(Clone, Debug)]
@@ -34,10 +33,18 @@ impl Golden {
     ///
     /// # Errors
     /// [`Error::Checkpoint`] when it is not a reference file of a classifier, those of [`zoo::find`] and [`Bundle::new`].
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let file = Checkpoint::open(path)?;
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn open(path: impl AsRef<std::path::Path>) -> Result<Self> {
+        Self::new(&Checkpoint::open(path)?)
+    }
+
+    /// As `Golden::open`, from the file's content.
+    ///
+    /// # Errors
+    /// As `Golden::open`.
+    pub fn new(file: &Checkpoint) -> Result<Self> {
         let problem = |problem: String| Error::Checkpoint { path: file.path().into(), problem };
-        let (recipe, tensors) = Synthetic::from_golden(&file)?;
+        let (recipe, tensors) = Synthetic::from_golden(file)?;
         let case = file.metadata().get("case").map_or("", String::as_str);
         let case: Case = serde_json::from_str(case).map_err(|e| problem(format!("case: {e}")))?;
         let bundle = Bundle::new(zoo::find(&case.arch)?, recipe.state(&tensors)?)?;

@@ -1,15 +1,16 @@
 //! The facade: load a model onto a device once, run it many times, verify it.
 
 mod bundle;
+mod config;
 #[cfg(not(target_arch = "wasm32"))]
 mod folder;
-#[cfg(not(target_arch = "wasm32"))]
 mod golden;
+mod on_gpu;
 mod run;
 mod verify;
 
 pub use bundle::Bundle;
-#[cfg(not(target_arch = "wasm32"))]
 pub use golden::Golden;
-pub use run::{Device, Output, Session};
+pub use on_gpu::{GpuSession, Output};
+pub use run::{Device, Session};
 pub use verify::{Check, END_TO_END_BOUND, Report, bound, verify};

@@ -8,13 +8,26 @@ use crate::error::{Error, Result};
 /// One name per class, or none at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels {
-    names: Vec<Cow<'static, str>>,
+    names: Names,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Names {
+    #[default]
+    None,
+    ImageNet,
+    Own(Vec<String>),
+}
+
+/// Behind a function, so that a program which never asks for a name does not carry the list.
+fn imagenet() -> std::str::Lines<'static> {
+    include_str!("../../assets/imagenet1k_labels.txt").lines()
 }
 
 impl Labels {
     /// The 1000 classes of ImageNet-1k (ILSVRC 2012), in the usual order (source: `assets/NOTICE.md`).
     pub fn imagenet() -> Self {
-        Self { names: include_str!("../../assets/imagenet1k_labels.txt").lines().map(Cow::Borrowed).collect() }
+        Self { names: Names::ImageNet }
     }
 
     /// No names: every class is "class 17" and so on.
@@ -55,24 +68,38 @@ impl Labels {
         if names.len() != classes {
             return Err(Error::bad(source, format!("{} labels, but the model has {classes} classes", names.len())));
         }
-        Ok(Self { names: names.into_iter().map(Cow::Owned).collect() })
+        Ok(Self { names: Names::Own(names) })
     }
 
     /// How many names there are; 0 for [`Labels::none`].
     pub fn len(&self) -> usize {
-        self.names.len()
+        match &self.names {
+            Names::None => 0,
+            Names::ImageNet => 1000,
+            Names::Own(names) => names.len(),
+        }
     }
 
     /// True when there are no names.
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.len() == 0
     }
 
     /// The name of `class`; "class 17" where there is none.
     pub fn name(&self, class: usize) -> Cow<'_, str> {
-        match self.names.get(class) {
-            Some(name) => Cow::Borrowed(name),
-            None => Cow::Owned(format!("class {class}")),
+        let name = match &self.names {
+            Names::None => None,
+            Names::ImageNet => imagenet().nth(class),
+            Names::Own(names) => names.get(class).map(String::as_str),
+        };
+        name.map_or_else(|| Cow::Owned(format!("class {class}")), Cow::Borrowed)
+    }
+
+    /// The names that [`Labels::parse`] read, where these are such.
+    pub fn own(&self) -> Option<&[String]> {
+        match &self.names {
+            Names::Own(names) => Some(names),
+            Names::None | Names::ImageNet => None,
         }
     }
 }

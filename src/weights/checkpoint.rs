@@ -117,6 +117,11 @@ impl Checkpoint {
         }
     }
 
+    /// The safetensors file it was made from, where there is one.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        Some(self.bytes.get()).filter(|bytes| !bytes.is_empty())
+    }
+
     fn parse(path: String, bytes: Bytes) -> Result<Self> {
         match parse_header(bytes.get()) {
             Ok((entries, metadata)) => Self::with_entries(path, bytes, entries, metadata),

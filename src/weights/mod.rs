@@ -8,7 +8,6 @@
 mod checkpoint;
 mod names;
 pub(crate) mod platform;
-#[cfg(not(target_arch = "wasm32"))]
 mod save;
 mod store;
 mod synthetic;
@@ -16,6 +15,7 @@ mod synthetic;
 pub use checkpoint::Checkpoint;
 pub use names::{Naming, Scheme};
 #[cfg(not(target_arch = "wasm32"))]
-pub use save::{NamedTensor, save};
+pub use save::save;
+pub use save::{NamedTensor, serialize};
 pub use store::Weights;
 pub use synthetic::{NamedShape, Synthetic, bit_sum, make_input};

@@ -4,20 +4,18 @@ use crate::error::{Error, Result};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use std::collections::HashMap;
+#[cfg(not(target_arch = "wasm32"))]
 use std::path::{Path, PathBuf};
 
 /// Name, shape, and values in row-major order.
 pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
 
-/// Writes f32 tensors and metadata to a safetensors file.
-///
-/// They are written to a temporary file beside `path` that is then renamed, so that no half-written file is left.
+/// The bytes of a safetensors file with these f32 tensors and metadata; `path` stands for it in errors.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be written, [`Error::Checkpoint`] for values whose number is not the shape's.
-pub fn save(path: impl AsRef<Path>, tensors: &[NamedTensor], metadata: &[(&str, String)]) -> Result<()> {
-    let path = path.as_ref();
-    let problem = |problem: String| Error::Checkpoint { path: path.display().to_string(), problem };
+/// [`Error::Checkpoint`] for values whose number is not the shape's.
+pub fn serialize(path: &str, tensors: &[NamedTensor], metadata: &[(&str, String)]) -> Result<Vec<u8>> {
+    let problem = |problem: String| Error::Checkpoint { path: path.into(), problem };
     let bytes: Vec<Vec<u8>> = tensors.iter().map(|t| t.2.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
     let mut views = Vec::new();
     for ((name, shape, _), bytes) in tensors.iter().zip(&bytes) {
@@ -25,9 +23,19 @@ pub fn save(path: impl AsRef<Path>, tensors: &[NamedTensor], metadata: &[(&str, 
         views.push((name, view));
     }
     let metadata: HashMap<String, String> = metadata.iter().map(|(k, v)| (k.to_string(), v.clone())).collect();
-    let metadata = (!metadata.is_empty()).then_some(metadata);
-    let file = safetensors::serialize(views, metadata).map_err(|e| problem(e.to_string()))?;
+    safetensors::serialize(views, (!metadata.is_empty()).then_some(metadata)).map_err(|e| problem(e.to_string()))
+}
 
+/// Writes f32 tensors and metadata to a safetensors file.
+///
+/// They are written to a temporary file beside `path` that is then renamed, so that no half-written file is left.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be written, [`Error::Checkpoint`] for values whose number is not the shape's.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn save(path: impl AsRef<Path>, tensors: &[NamedTensor], metadata: &[(&str, String)]) -> Result<()> {
+    let path = path.as_ref();
+    let file = serialize(&path.display().to_string(), tensors, metadata)?;
     let beside = beside(path).ok_or_else(|| Error::io(path, std::io::ErrorKind::IsADirectory.into()))?;
     let written = std::fs::write(&beside, file).and_then(|()| std::fs::rename(&beside, path));
     written.map_err(|e| {
@@ -38,6 +46,7 @@ pub fn save(path: impl AsRef<Path>, tensors: &[NamedTensor], metadata: &[(&str, 
 }
 
 /// A name in the same folder that nobody else uses.
+#[cfg(not(target_arch = "wasm32"))]
 fn beside(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_string_lossy();
     Some(path.with_file_name(format!(".{name}.{}.partial", std::process::id())))

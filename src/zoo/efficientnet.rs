@@ -2,10 +2,11 @@
 
 use super::blocks::Kind;
 use super::facts::{Interpolation, Preprocess};
+use super::fault::{Fault, MOST, MOST_BLOCKS, MOST_STEP, fault};
 use super::network::{Head, Multipliers, Network, Row, SqueezeRule, Stem};
 pub use super::network::{round_channels, round_repeats};
 use super::{Checkpoints, Model, Options, Published, Wiring};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Activation, Graph};
 use crate::tensor::Padding;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,30 @@ fn yes() -> bool {
 }
 
 impl BlockArgs {
+    /// What keeps it from following a stage of `before` output channels.
+    fn check(&self, before: Option<usize>, width: f64, depth: f64) -> Result<(), Fault> {
+        let Self { kernel, repeats, input, out, expand, stride, .. } = *self;
+        let channels = |channels: usize| channels as f64 * width.max(1.0);
+        for (field, value, most) in [
+            ("kernel", kernel as f64, MOST_STEP),
+            ("stride", stride as f64, MOST_STEP),
+            ("repeats", repeats as f64 * depth, MOST_BLOCKS),
+            ("in", channels(input), MOST),
+            ("out", channels(out), MOST),
+            ("expand", channels(input.max(out)) * expand as f64, MOST),
+        ] {
+            fault(field, value == 0.0, || "0: must be positive".into())?;
+            fault(field, value > most as f64, || format!("comes to {value} after scaling, may be at most {most}"))?;
+        }
+        fault("kernel", kernel.is_multiple_of(2), || format!("kernel {kernel} must be odd"))?;
+        if let Some(before) = before.filter(|&before| before != input) {
+            fault("in", true, || format!("in = {input} but the stage before has out = {before}"))?;
+        }
+        fault("se", self.se.is_some_and(|r| !(r > 0.0 && r <= 1.0)), || {
+            "must be over 0 and at most 1, or absent".into()
+        })
+    }
+
     fn row(&self, act: Activation) -> Row {
         let Self { kernel, repeats, out, expand, skip, stride, .. } = *self;
         let kind = if expand == 1 { Kind::Linear } else { Kind::InvertedResidual };
@@ -106,6 +131,15 @@ impl Scaling {
         Self { width, depth, resolution }
     }
 
+    /// What keeps it from being applied.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        let Self { width, depth, resolution } = *self;
+        let positive = |v: f64| v > 0.0 && v.is_finite();
+        fault("scaling.width", !positive(width), || format!("{width}: must be positive"))?;
+        fault("scaling.depth", !positive(depth), || format!("{depth}: must be positive"))?;
+        fault("scaling.resolution", !(1..=MOST).contains(&resolution), || format!("{resolution}: must be 1 to {MOST}"))
+    }
+
     /// Compound scaling (equation 3 of the paper): depth `1.2^phi`, width `1.1^phi`, resolution
     /// `224 * 1.15^phi` rounded to the nearest multiple of 8, which the five stride-2 layers divide well.
     ///
@@ -160,11 +194,6 @@ fn eps() -> f64 {
     1e-5
 }
 
-/// The most channels and pixels along an edge: far above any network, far below where sizes overflow.
-const MOST: usize = 1 << 14;
-/// The most blocks in a stage.
-const MOST_BLOCKS: f64 = 1000.0;
-
 impl EfficientNet {
     /// EfficientNet-B0's stages under a scaling of one's own.
     pub fn scaled(scaling: Scaling) -> Self {
@@ -195,7 +224,7 @@ impl EfficientNet {
     /// # Errors
     /// [`Error::Architecture`] naming stage and block when the table is inconsistent.
     pub fn build(&self, name: &str, options: &Options) -> Result<Graph> {
-        self.check(name)?;
+        self.check().map_err(|fault| fault.error(name))?;
         let act = self.activation;
         let rows: Vec<Row> = self.stages.iter().map(|stage| stage.row(act)).collect();
         let rows: Vec<&[Row]> = rows.iter().map(std::slice::from_ref).collect();
@@ -212,44 +241,20 @@ impl EfficientNet {
         network.build(name, options)
     }
 
-    fn check(&self, name: &str) -> Result<()> {
-        let fail = |place: String, problem: String| Err(Error::Architecture { arch: name.into(), place, problem });
-        let Scaling { width, depth, resolution } = self.scaling;
-        if !(width > 0.0 && width.is_finite() && depth > 0.0 && depth.is_finite() && resolution > 0) {
-            return fail(
-                "scaling".into(),
-                format!("width {width}, depth {depth} and resolution {resolution} must be positive"),
-            );
-        }
-        if self.stages.is_empty() || self.head == 0 || !(self.bn_eps > 0.0 && self.bn_eps.is_finite()) {
-            return fail("head".into(), "needs at least one stage, head channels and a positive bn_eps".into());
-        }
-        if resolution > MOST || self.head as f64 * width > MOST as f64 {
-            return fail("scaling".into(), format!("resolution and the head's channels may be at most {MOST}"));
-        }
+    /// What keeps it from being built.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        self.scaling.check()?;
+        let Scaling { width, depth, .. } = self.scaling;
+        fault("head", self.head == 0 || self.head as f64 * width > MOST as f64, || {
+            format!("{} channels: must be 1 to {MOST}, after scaling", self.head)
+        })?;
+        fault("bn_eps", !(self.bn_eps > 0.0 && self.bn_eps.is_finite()), || {
+            format!("{}: must be positive", self.bn_eps)
+        })?;
+        fault("stages", self.stages.is_empty(), || "there is none: needs at least one".into())?;
         let mut before: Option<usize> = None;
         for (s, stage) in self.stages.iter().enumerate() {
-            let place = format!("stage {s}");
-            if [stage.kernel, stage.repeats, stage.input, stage.out, stage.expand, stage.stride].contains(&0) {
-                return fail(place, "kernel, repeats, in, out, expand and stride must be positive".into());
-            }
-            if stage.kernel.is_multiple_of(2) {
-                return fail(place, format!("kernel {} must be odd", stage.kernel));
-            }
-            let channels = stage.input.max(stage.out) as f64 * width.max(1.0) * stage.expand as f64;
-            if channels > MOST as f64
-                || stage.repeats as f64 * depth > MOST_BLOCKS
-                || stage.kernel.max(stage.stride) > 255
-            {
-                let most = format!("{MOST} expanded channels, {MOST_BLOCKS} blocks, kernel and stride 255");
-                return fail(place, format!("over the limit of {most}, after scaling"));
-            }
-            if let Some(out) = before.filter(|&out| out != stage.input) {
-                return fail(place, format!("in = {} but the stage before has out = {out}", stage.input));
-            }
-            if stage.se.is_some_and(|r| !(r > 0.0 && r <= 1.0)) {
-                return fail(place, "se must be over 0 and at most 1, or absent".into());
-            }
+            stage.check(before, width, depth).map_err(|fault| fault.in_stage(s))?;
             before = Some(stage.out);
         }
         Ok(())

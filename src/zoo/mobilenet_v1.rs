@@ -3,7 +3,7 @@
 use super::blocks::Kind;
 use super::facts::Preprocess;
 use super::network::{Head, Multipliers, Network, Row, Stem};
-use super::{Checkpoints, Model, Published, Wiring};
+use super::{Checkpoints, Model, Published, Wiring, percent};
 use crate::graph::Activation::{self, Relu, Relu6};
 use crate::tensor::Padding;
 
@@ -38,21 +38,12 @@ fn network(width: f64, stem_stride: usize, act: Activation) -> Network {
     }
 }
 
-/// Every registered MobileNetV1, and the form for CIFAR's 32x32 images: a stem of stride 1, and ReLU.
+/// Every registered MobileNetV1, and the form for CIFAR's 32x32 images: a stem of stride 1, and ReLU. [`named`] knows
+/// further widths.
 ///
 /// Any resolution runs; the paper's are 224, 192, 160 and 128.
 pub fn models() -> Vec<Model> {
-    let model = |name: &str, network| Model::new(name, "MobileNetV1", PAPER, Wiring::Network(network));
-    let imagenet = VARIANTS.iter().map(|&(name, width, published)| {
-        let full = width == 1.0;
-        Model {
-            aliases: if full { vec!["mobilenet_v1".into()] } else { Vec::new() },
-            preprocess: Preprocess::HALF,
-            published: Some(published),
-            checkpoints: if full { &[Checkpoints::TIMM] } else { &[Checkpoints::TIMM_NAMES] },
-            ..model(name, network(width, 2, Relu6))
-        }
-    });
+    let imagenet = VARIANTS.iter().map(|&(name, width, published)| imagenet(name, width, Some(published)));
     let cifar = Model {
         resolution: 32,
         preprocess: CIFAR10.at(32, 1.0),
@@ -61,6 +52,27 @@ pub fn models() -> Vec<Model> {
         ..model("mobilenetv1_cifar", network(1.0, 1, Relu))
     };
     imagenet.chain([cifar]).collect()
+}
+
+/// `mobilenetv1_<width>`, the width in percent.
+pub fn named(name: &str) -> Option<Model> {
+    let width = percent(name.strip_prefix("mobilenetv1_")?)?;
+    Some(imagenet(name, width, None))
+}
+
+fn imagenet(name: &str, width: f64, published: Option<Published>) -> Model {
+    let full = width == 1.0;
+    Model {
+        aliases: if full { vec!["mobilenet_v1".into()] } else { Vec::new() },
+        preprocess: Preprocess::HALF,
+        published,
+        checkpoints: if full { &[Checkpoints::TIMM] } else { &[Checkpoints::TIMM_NAMES] },
+        ..model(name, network(width, 2, Relu6))
+    }
+}
+
+fn model(name: &str, network: Network) -> Model {
+    Model::new(name, "MobileNetV1", PAPER, Wiring::Network(network))
 }
 
 const PYTORCH_CIFAR: Checkpoints = Checkpoints::of("kuangliu/pytorch-cifar").named("pytorch-cifar");

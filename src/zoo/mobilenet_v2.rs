@@ -2,7 +2,7 @@
 
 use super::blocks::Kind;
 use super::network::{Head, Multipliers, Network, Row, Stem};
-use super::{Checkpoints, Model, Published, Wiring};
+use super::{Checkpoints, Model, Published, Wiring, percent};
 use crate::graph::Activation::Relu6;
 use crate::tensor::Padding;
 
@@ -54,15 +54,24 @@ fn network(by: &Multipliers) -> Network {
     }
 }
 
-/// Every registered MobileNetV2; torchvision's `mobilenet_v2` is `mobilenetv2_100`.
+/// Every registered MobileNetV2; torchvision's `mobilenet_v2` is `mobilenetv2_100`. [`named`] knows further widths.
 pub fn models() -> Vec<Model> {
-    let model = |(name, by, published): &Variant| Model {
-        aliases: if *name == "mobilenetv2_100" { vec!["mobilenet_v2".into()] } else { Vec::new() },
+    VARIANTS.iter().map(|(name, by, published)| model(name, by, *published)).collect()
+}
+
+/// `mobilenetv2_<width>`, the width in percent.
+pub fn named(name: &str) -> Option<Model> {
+    let width = percent(name.strip_prefix("mobilenetv2_")?)?;
+    Some(model(name, &Multipliers::width(width), None))
+}
+
+fn model(name: &str, by: &Multipliers, published: Option<(f64, f64, f64)>) -> Model {
+    Model {
+        aliases: if name == "mobilenetv2_100" { vec!["mobilenet_v2".into()] } else { Vec::new() },
         published: published.map(Published::from),
         checkpoints: checkpoints(name),
-        ..Model::new(*name, "MobileNetV2", PAPER, Wiring::Network(network(by)))
-    };
-    VARIANTS.iter().map(model).collect()
+        ..Model::new(name, "MobileNetV2", PAPER, Wiring::Network(network(by)))
+    }
 }
 
 /// torchvision has no depth multiplier, and weights of width 1 alone.

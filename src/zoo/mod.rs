@@ -5,6 +5,7 @@ mod checkpoints;
 pub mod efficientnet;
 mod efficientnet_v2;
 mod facts;
+mod fault;
 mod fbnet;
 #[cfg(feature = "cli")]
 mod file;
@@ -12,15 +13,20 @@ mod mnasnet;
 mod mobilenet_v1;
 mod mobilenet_v2;
 mod mobilenet_v3;
+mod mobilenext;
 mod network;
+#[cfg(feature = "cli")]
+mod position;
 mod proxylessnas;
+mod stage;
 
-pub use blocks::{Block, Kind, Squeeze, block};
+pub use blocks::{Block, Ends, Kind, Skip, Squeeze, Width, block};
 pub use checkpoints::Checkpoints;
 pub use facts::{CropMode, Interpolation, Preprocess};
 #[cfg(feature = "cli")]
 pub use file::from_file;
 pub use network::{Head, Multipliers, Network, Row, SqueezeRule, Stem};
+pub use stage::{OwnBlocks, Stage};
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -35,8 +41,12 @@ pub const ALL: &[fn() -> Vec<Model>] = &[
     mobilenet_v1::models,
     mobilenet_v2::models,
     mobilenet_v3::models,
+    mobilenext::models,
     proxylessnas::models,
 ];
+
+/// The families with a width multiplier, each a function that makes a model of any width from its name.
+pub const OF_ANY_WIDTH: &[fn(&str) -> Option<Model>] = &[mobilenet_v1::named, mobilenet_v2::named, mobilenext::named];
 
 /// What a checkpoint may change in a model: read from its tensors.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -143,14 +153,32 @@ impl Model {
         }
     }
 
-    /// A model of one's own.
-    pub fn custom(name: &str, arch: efficientnet::EfficientNet) -> Self {
-        let resolution = arch.scaling.resolution;
-        Self {
-            resolution,
-            preprocess: Preprocess::IMAGENET.at(resolution, 0.875),
-            ..Self::new(name, "custom", "", Wiring::EfficientNet(arch))
-        }
+    /// A model of one's own: a [`Network`] at 224x224, or an [`efficientnet::EfficientNet`] at its own size.
+    pub fn custom(name: &str, wiring: impl Into<Wiring>) -> Self {
+        let wiring = wiring.into();
+        let resolution = match &wiring {
+            Wiring::EfficientNet(arch) => arch.scaling.resolution,
+            _ => 224,
+        };
+        Self::new(name, "custom", "", wiring).at(resolution)
+    }
+
+    /// The same for square images of another edge.
+    pub fn at(self, resolution: usize) -> Self {
+        let crop = self.preprocess.crop_pct;
+        Self { resolution, preprocess: self.preprocess.at(resolution, crop), ..self }
+    }
+}
+
+impl From<efficientnet::EfficientNet> for Wiring {
+    fn from(arch: efficientnet::EfficientNet) -> Self {
+        Self::EfficientNet(arch)
+    }
+}
+
+impl From<Network> for Wiring {
+    fn from(network: Network) -> Self {
+        Self::Network(network)
     }
 }
 
@@ -159,7 +187,8 @@ pub fn models() -> Vec<Model> {
     ALL.iter().flat_map(|family| family()).collect()
 }
 
-/// The model of that name or alias. Case does not matter, nor does `-` for `_`; a timm tag behind a dot is dropped.
+/// The model of that name or alias: registered, or of a family in [`OF_ANY_WIDTH`] (`mobilenetv2_060`, the width in
+/// percent). Case does not matter, nor does `-` for `_`; a timm tag behind a dot is dropped.
 ///
 /// # Errors
 /// [`Error::Unknown`] with the nearest names.
@@ -170,8 +199,16 @@ pub fn find(name: &str) -> Result<Model> {
     let at = models.iter().position(|m| m.name == wanted || m.aliases.iter().any(|a| normal(a) == wanted));
     match at {
         Some(at) => Ok(models.swap_remove(at)),
-        None => Err(Error::unknown("model", name, models.iter().map(|m| m.name.as_str()))),
+        None => (OF_ANY_WIDTH.iter().find_map(|named| named(&wanted)))
+            .ok_or_else(|| Error::unknown("model", name, models.iter().map(|m| m.name.as_str()))),
     }
+}
+
+/// A multiplier from three digits that state it in percent.
+fn percent(digits: &str) -> Option<f64> {
+    let three = digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit());
+    let percent: f64 = digits.parse().ok().filter(|&p| three && p > 0.0)?;
+    Some(percent / 100.0)
 }
 
 /// The graph of a registered model: [`find`], then [`Model::build`].
@@ -186,9 +223,10 @@ pub fn build(name: &str, options: &Options) -> Result<Graph> {
 mod tests {
     use super::*;
 
-    /// Counted on timm's models, for which there is no reference file: other widths and depths, at each model's size.
+    /// Counted on timm's models and on the reference definitions, where there is no reference file: other widths and
+    /// depths, at each model's size.
     #[test]
-    fn other_widths_and_depths_count_as_timms() {
+    fn other_widths_and_depths_count_as_the_references() {
         for (name, params, madds) in [
             ("mobilenetv2_035", 1_677_128, 59_285_808),
             ("mobilenetv2_140", 6_108_776, 582_195_824),
@@ -207,10 +245,36 @@ mod tests {
             ("tf_efficientnetv2_b3", 14_358_406, 3_011_458_816),
             ("tf_efficientnetv2_m", 54_139_356, 24_582_460_384),
             ("efficientnetv2_l", 118_515_272, 56_079_699_008),
+            ("mobilenetv2_060", 2_217_000, 150_958_928),
+            ("mobilenetv1_060", 1_778_296, 217_021_560),
+            ("mobilenext_035", 1_913_976, 75_141_032),
+            ("mobilenext_050", 2_152_304, 103_256_448),
+            ("mobilenext_075", 2_766_168, 207_926_720),
+            ("mobilenext_140", 6_126_168, 588_319_256),
+            ("mobilenext_140_nested_id25", 5_491_352, 557_630_360),
+            ("mobilenext_025_nested_id100", 1_739_296, 46_857_056),
         ] {
             let model = find(name).unwrap();
             let counts = model.build(&model.options()).unwrap().counts(model.resolution, model.resolution).unwrap();
             assert_eq!((counts.params, counts.madds), (params, madds), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_say_any_width_and_share() {
+        for name in ["mobilenetv1_033", "MobileNetV2-130", "mobilenext_060", "mobilenext_140_nested_id25"] {
+            assert_eq!(find(name).unwrap().name, name.to_lowercase().replace('-', "_"));
+        }
+        for share in 1..=100 {
+            find(&format!("mobilenext_100_nested_id{share}")).unwrap();
+        }
+        for name in
+            ["mobilenetv2_000", "mobilenetv2_35", "mobilenetv2_+10", "mobilenetv1_1000", "mobilenext_100_nested"]
+        {
+            assert!(find(name).is_err(), "{name}");
+        }
+        for share in ["0", "101", "05", "+5", "", "-1"] {
+            assert!(find(&format!("mobilenext_100_nested_id{share}")).is_err(), "{share}");
         }
     }
 

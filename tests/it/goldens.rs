@@ -74,6 +74,7 @@ cases! {
     mobilenetv1_100 mobilenetv1_cifar
     mobilenetv2_100 tv_mobilenet_v2
     mobilenetv3_large_075 mobilenetv3_large_100 mobilenetv3_small_100 tv_mobilenet_v3_large
+    mobilenext_100 mobilenext_110 mobilenext_100_nested_id50 mobilenext_dagger_100 mobilenext_dagger_110
     mnasnet_a1 mnasnet_b1
     fbnet_b fbnetc_100
     proxylessnas_mobile

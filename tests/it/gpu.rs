@@ -211,7 +211,7 @@ fn measuring_without_timestamps_is_a_typed_error() {
     let bundle = synthetic("mobilenetv3_small_050", Options::default());
     for gpu in gpus() {
         let session = session(&gpu, &bundle);
-        let spans = block_on(block_on(session.executor([1, 32, 32])).unwrap().profile()).unwrap();
+        let spans = block_on(block_on(session.executor([1, 32, 32])).unwrap().time_steps()).unwrap();
         assert!(
             spans.windows(2).all(|s| s[0].begin <= s[1].begin) && spans.iter().all(|s| s.begin < s.end),
             "{spans:?}"
@@ -222,7 +222,9 @@ fn measuring_without_timestamps_is_a_typed_error() {
     let (device, queue) = block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
     let plain = Gpu::from_device(device, queue);
     let executor = block_on(session(&plain, &bundle).executor([1, 32, 32])).unwrap();
-    for error in [block_on(executor.profile()).unwrap_err(), block_on(Roofline::measure(&plain)).unwrap_err()] {
+    let waited = block_on(executor.profile()).unwrap();
+    assert!(waited.len() == executor.plan().steps.len() && waited.iter().all(|t| !t.gpu_clock));
+    for error in [block_on(executor.time_steps()).unwrap_err(), block_on(Roofline::measure(&plain)).unwrap_err()] {
         assert!(matches!(error, Error::MissingFeature { .. }), "{error:?}");
         println!("{error}");
     }
@@ -280,5 +282,64 @@ fn real_photographs_have_the_reference_answers() {
             );
             assert!(of_crop <= 0.02 && of_file <= 0.05);
         }
+    }
+}
+
+/// The levels that a picture of `width` x `height` is made of: gradients, edges and noise.
+fn picture(width: usize, height: usize) -> Vec<u8> {
+    let level = |i: usize| {
+        let (x, y, c) = (i / 4 % width, i / 4 / width, i % 4);
+        ((x * (3 + c) + y * 5) ^ ((x / 7 + y / 3) * 64) ^ (i * i >> 5)) as u8
+    };
+    (0..width * height * 4).map(level).collect()
+}
+
+#[test]
+fn pictures_resized_on_the_gpu_equal_those_of_the_cpu() {
+    use mbconv::preprocess::{self, Pixels};
+    use mbconv::session::GpuSession;
+    for gpu in gpus() {
+        for in_channels in [3, 1] {
+            let model = zoo::find("mobilenetv3_small_050").unwrap();
+            let options = Options { in_channels, ..model.options() };
+            let mut bundle = Bundle::synthetic(model, &options, &Synthetic::default()).unwrap();
+            bundle.preprocess.size = [64, 96];
+            if in_channels == 1 {
+                bundle.preprocess.interpolation = mbconv::zoo::Interpolation::Bilinear;
+                (bundle.preprocess.mean, bundle.preprocess.std) = (vec![0.4].into(), vec![0.3].into());
+            }
+            let facts = bundle.preprocess.clone();
+            let session = block_on(GpuSession::new(Arc::clone(&gpu), bundle)).unwrap();
+            let mut executor = block_on(session.executor([2, 64, 96])).unwrap();
+            // Smaller and larger than the input, narrow, and one of several tiles.
+            for (width, height) in [(96, 64), (31, 23), (640, 427), (5000, 3), (3000, 2000)] {
+                let rgba = picture(width, height);
+                let pixels = Pixels::from_rgba(width, height, &rgba).unwrap();
+                let one = preprocess::prepare(&pixels, &facts, in_channels).unwrap();
+                let resizer = block_on(session.resizer(width, height, 2)).unwrap();
+                for image in 0..2 {
+                    resizer.write_rgba(&rgba, &executor, image).unwrap();
+                }
+                let got = block_on(executor.read_input()).unwrap();
+                assert_eq!(got.data, [&one.data[..], &one.data[..]].concat(), "{width} x {height} on {}", gpu.facts());
+                assert!(resizer.write_rgba(&rgba[4..], &executor, 0).is_err());
+                assert!(resizer.write_rgba(&rgba, &executor, 2).is_err());
+            }
+            block_on(executor.run(None)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_profile_times_every_step() {
+    for gpu in gpus() {
+        let bundle =
+            Bundle::synthetic(zoo::find("mobilenetv3_small_050").unwrap(), &Options::default(), &Synthetic::default());
+        let session = Session::new(Device::Gpu(Arc::clone(&gpu)), bundle.unwrap());
+        let executor = block_on(block_on(session).unwrap().executor([1, 64, 64])).unwrap();
+        let times = block_on(executor.profile()).unwrap();
+        assert_eq!(times.len(), executor.plan().steps.len());
+        assert!(times.iter().all(|t| t.gpu_clock == gpu.facts().timestamps));
+        assert!(times.iter().any(|t| !t.time.is_zero()), "on {}", gpu.facts());
     }
 }

@@ -1,9 +1,11 @@
 //! Integration tests: the crate from outside, on the files of `assets/`, `tests/goldens/` and `tests/fixtures/`.
 
 mod cli;
+mod documentation;
 mod goldens;
 mod gpu;
 mod kernels;
+mod own_networks;
 mod plans;
 mod preprocess;
 mod properties;

@@ -1,7 +1,7 @@
 //! Plans without a GPU: exact counters against the budgets, memory invariants, recording on wgpu's noop device.
 
 use mbconv::Padding;
-use mbconv::graph::{Builder, ConvArgs, Graph};
+use mbconv::graph::{Builder, ConvArgs, ConvKind, Graph, Node, Op};
 use mbconv::kernels::{AdapterClass, KernelKey};
 use mbconv::passes;
 use mbconv::plan::{BINDING_ALIGNMENT, BufferRole, Caps, Plan, Target, Value, WeightLayout};
@@ -30,12 +30,15 @@ const FLOORS: &[(&str, usize, f64, f64, f64)] = &[
     ("efficientnet_b0", 66, 75.67e6, 6.03e6, 1.15),
     ("efficientnet_b4", 129, 485.34e6, 26.02e6, 1.20),
     ("efficientnet_b7", 219, 2684.99e6, 86.49e6, 1.24),
+    ("mobilenext_100", 76, 81.98e6, 6.02e6, 1.17),
 ];
 
 #[test]
 fn counters_keep_the_budgets() {
     for &(name, dispatches, bytes, live, placed) in FLOORS {
-        for class in [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SoftwareSubgroup] {
+        for class in
+            [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SwiftShader, AdapterClass::SoftwareSubgroup]
+        {
             let c = plan(&fused(name), square(name, 1), class).counters;
             let ratios = (c.bytes_moved as f64 / bytes, c.intermediate_bytes as f64 / live);
             println!("{name} {class:?}: {c:?}, bytes {:.3}x the floor, intermediates {:.3}x", ratios.0, ratios.1);
@@ -85,7 +88,7 @@ fn intermediates_stay_near_the_live_set() {
             ratio(live.max(least))
         );
         // In MobileNetV3-Small two values of different steps both need the largest buffer, which groups do not see.
-        let at_most = if model.name.contains("mobilenetv3_small") { 1.18 } else { 1.06 };
+        let at_most = if model.name.contains("mobilenetv3_small") { 1.18 } else { 1.10 };
         assert!(ratio(live.max(least)) <= at_most, "{}: {:.3}x, at most {at_most}", model.name, ratio(live.max(least)));
         let near = ["efficientnet_b0", "efficientnet_lite0", "mobilenetv1_100", "mobilenetv2_100"];
         assert!(ratio(live) <= 1.15 || !near.contains(&model.name.as_str()), "{}: {:.3}x", model.name, ratio(live));
@@ -96,7 +99,9 @@ fn intermediates_stay_near_the_live_set() {
 fn no_model_needs_more_than_sixteen_pipelines_at_any_size() {
     for model in zoo::models() {
         let graph = fused(&model.name);
-        for class in [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SoftwareSubgroup] {
+        for class in
+            [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SwiftShader, AdapterClass::SoftwareSubgroup]
+        {
             let keys = |shape| {
                 plan(&graph, shape, class).steps.iter().map(|s| s.launch.key.clone()).collect::<BTreeSet<KernelKey>>()
             };
@@ -127,9 +132,20 @@ fn counters_equal_an_independent_count() {
             bytes += step.weights.map_or(0, |w| w.bytes);
         }
         assert_eq!(p.counters.bytes_moved, bytes, "{}", model.name);
-        let blocks = graph.nodes.len() - 1;
-        assert_eq!(p.counters.dispatches, blocks, "{}: one dispatch a fused node", model.name);
+        let dispatches = graph.nodes.len() - 1 + lone_squeezes(&graph);
+        assert_eq!(p.counters.dispatches, dispatches, "{}: one dispatch a fused node", model.name);
     }
+}
+
+/// Squeeze-and-excitations of a value that no depthwise convolution could sum on the way: their mean is a dispatch.
+fn lone_squeezes(graph: &Graph) -> usize {
+    let channels = graph.channels();
+    let depthwise = |id: usize| {
+        let node = &graph.nodes[id];
+        matches!(node.op, Op::Conv2d(c) if c.kind(channels[node.inputs[0]]) == ConvKind::Depthwise)
+    };
+    let lone = |n: &&Node| matches!(n.op, Op::SqueezeExcite(_)) && !depthwise(n.inputs[0]);
+    graph.nodes.iter().filter(lone).count()
 }
 
 #[test]

@@ -77,13 +77,13 @@ proptest! {
 
     /// Whatever the blocks: no two live values share memory, counters equal a count of their own, fusion loses nothing.
     #[test]
-    fn random_networks_are_planned_soundly(stages in stages(), n in 1..4_usize, h in 8..70_usize, w in 8..70_usize, class in 0..3_usize, kept in prop::collection::vec(any::<prop::sample::Index>(), 0..4)) {
+    fn random_networks_are_planned_soundly(stages in stages(), n in 1..4_usize, h in 8..70_usize, w in 8..70_usize, class in 0..4_usize, kept in prop::collection::vec(any::<prop::sample::Index>(), 0..4)) {
         let model = Model::custom("random", EfficientNet { stages, ..EfficientNet::scaled(Scaling::new(1.0, 1.0, 64)) });
         let raw = model.build(&Options::default()).unwrap();
         let keep: Vec<String> = kept.iter().map(|i| raw.nodes[i.index(raw.nodes.len())].name.clone()).collect();
         let (graph, _) = passes::run(&raw, &keep);
         graph.verify().unwrap();
-        let class = [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SoftwareSubgroup][class];
+        let class = [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SwiftShader, AdapterClass::SoftwareSubgroup][class];
         let target = Target { class, ..Target::web() };
         let layout = WeightLayout::new(&graph, &target.caps).unwrap();
         let plan = Plan::new(&graph, &layout, &target, [n, h, w], &keep).unwrap();

@@ -16,12 +16,30 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cpu", &["graph", "weights"]),
     ("kernels", &["graph"]),
     ("plan", &["graph", "kernels", "weights"]),
+    ("draw", &["graph", "plan"]),
     // Sees a plan, never a model.
     ("gpu", &["graph", "kernels", "plan", "weights"]),
     ("preprocess", &["zoo"]),
     ("vision", &["zoo"]),
     ("session", &["graph", "zoo", "weights", "passes", "cpu", "kernels", "plan", "gpu", "preprocess", "vision"]),
-    ("cli", &["graph", "zoo", "weights", "passes", "cpu", "kernels", "plan", "gpu", "preprocess", "vision", "session"]),
+    (
+        "cli",
+        &[
+            "graph",
+            "zoo",
+            "weights",
+            "passes",
+            "cpu",
+            "kernels",
+            "plan",
+            "draw",
+            "gpu",
+            "preprocess",
+            "vision",
+            "session",
+        ],
+    ),
+    ("web", &["graph", "zoo", "weights", "passes", "cpu", "kernels", "plan", "gpu", "preprocess", "vision", "session"]),
 ];
 
 /// Outside crates that only one room names: how their paths start. (`image::` may also be `preprocess::image`.)
@@ -33,6 +51,8 @@ const OUTSIDE: &[(&str, &str)] = &[
     ("clap::", "cli"),
     ("dirs::", "cli"),
     ("toml::", "zoo"),
+    ("web_sys::", "web"),
+    ("wasm_bindgen_futures::", "web"),
 ];
 
 #[test]

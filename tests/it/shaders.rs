@@ -29,7 +29,9 @@ fn graphs() -> Vec<Graph> {
 fn keys() -> BTreeSet<KernelKey> {
     let mut keys = BTreeSet::new();
     for graph in graphs() {
-        for class in [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SoftwareSubgroup] {
+        for class in
+            [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SwiftShader, AdapterClass::SoftwareSubgroup]
+        {
             let target = Target { class, ..Target::web() };
             let layout = WeightLayout::new(&graph, &target.caps).unwrap();
             let plan = Plan::new(&graph, &layout, &target, [1, 96, 64], &[]).unwrap();

@@ -106,7 +106,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let bar = progress_bar(args.iters as usize);
     for round in 0..=args.iters {
         // Turn about, so that a slow moment of the machine does not fall on one of the two.
-        let spans = pollster::block_on(executor.profile())?;
+        let spans = pollster::block_on(executor.time_steps())?;
         let (_, timing) = pollster::block_on(executor.run(Some(&input)))?;
         if round > 0 {
             rounds.push(spans);

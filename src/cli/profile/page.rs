@@ -1,6 +1,7 @@
 //! A profile as one page that needs nothing else.
 
 use super::{Profile, at_best, totals};
+use crate::draw::escaped;
 
 const PAGE: &str = include_str!("page.html");
 
@@ -31,16 +32,4 @@ pub fn page(p: &Profile) -> String {
         .replace("{roofline}", &at_best(&p.roofline))
         .replace("{totals}", &totals)
         .replace("{rows}", &rows.collect::<String>())
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn names_are_text_and_not_markup() {
-        assert_eq!(super::escaped("a<b> & \"c\""), "a&lt;b&gt; &amp; &quot;c&quot;");
-    }
 }

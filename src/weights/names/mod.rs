@@ -26,11 +26,17 @@ pub enum Scheme {
     PytorchCifar,
     /// lukemelas/EfficientNet-PyTorch's, whose blocks are numbered through: `_blocks.1._expand_conv.weight`.
     EfficientNetPytorch,
+    /// That of MobileNeXt's authors: `features.1.conv.8.weight`.
+    MobileNext,
+    /// The one whose convolutions with an activation are nested in MobileNeXt's blocks: `features.1.conv.3.0.weight`.
+    MobileNextNested,
+    /// That of MobileNeXt's authors for the networks with squeeze-and-excitation: `_blocks.0.features.0.weight`.
+    MobileNextDagger,
 }
 
 impl Scheme {
     /// Every scheme.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Timm,
         Self::Torchvision,
         Self::TorchvisionMobilenetV2,
@@ -38,6 +44,9 @@ impl Scheme {
         Self::Pytorchcv,
         Self::PytorchCifar,
         Self::EfficientNetPytorch,
+        Self::MobileNext,
+        Self::MobileNextNested,
+        Self::MobileNextDagger,
     ];
 
     /// Its table; `None` for timm's, which needs none.
@@ -50,6 +59,9 @@ impl Scheme {
             Self::Pytorchcv => Some(&tables::PYTORCHCV),
             Self::PytorchCifar => Some(&tables::PYTORCH_CIFAR),
             Self::EfficientNetPytorch => Some(&tables::EFFICIENTNET_PYTORCH),
+            Self::MobileNext => Some(&tables::MOBILENEXT),
+            Self::MobileNextNested => Some(&tables::MOBILENEXT_NESTED),
+            Self::MobileNextDagger => Some(&tables::MOBILENEXT_DAGGER),
         }
     }
 
@@ -196,7 +208,8 @@ impl Layout {
             return Some(format!("{}.{leaf}", self.fill(lookup(table.outside, path)?, 0, 0)?));
         };
         let modules = self.stages.get(stage)?.get(block)?;
-        let name = lookup(table.inside[form(modules) as usize], module)?;
+        let form = form(modules);
+        let name = lookup(table.inside.iter().find(|pairs| pairs.0 == form)?.1, module)?;
         let block_name = self.fill(table.block, stage, block)?;
         // The projection follows the depthwise convolution, and these two where they are there.
         let last = 1 + usize::from(modules.contains("conv_pwl")) + usize::from(modules.contains("se.conv_reduce"));
@@ -223,6 +236,9 @@ impl Layout {
 
 fn form(modules: &BTreeSet<String>) -> Form {
     let has = |module| modules.contains(module);
+    if has("conv_reduce") {
+        return if has("conv_dw1") { Form::Sandglass } else { Form::SandglassTail };
+    }
     match (has("conv_dw"), has("conv_pwl"), has("conv_exp")) {
         (true, true, _) => Form::Expanding,
         (true, false, _) => Form::Separable,
@@ -338,6 +354,19 @@ mod tests {
                 // One tensor may be missing, even the stem's.
                 let rest = names.iter().filter(|n| !n.ends_with(scheme.marks()[0]));
                 assert_eq!(Naming::detect(rest.map(String::as_str)), Some(naming));
+            }
+        }
+        let mobilenext = [
+            (Scheme::MobileNext, "mobilenext_110"),
+            (Scheme::MobileNextNested, "mobilenext_100_nested_id50"),
+            (Scheme::MobileNextDagger, "mobilenext_dagger_110"),
+        ];
+        for (scheme, case) in mobilenext {
+            for missing in [None, Some(scheme.marks()[0])] {
+                let names = manifest(case).into_iter().map(|t| t.0).filter(|n| Some(n.as_str()) != missing);
+                let names: Vec<String> = names.map(|n| format!("module.{n}")).collect();
+                let naming = Naming { scheme, prefix: "module.".into() };
+                assert_eq!(Naming::detect(names.iter().map(String::as_str)), Some(naming), "{case}");
             }
         }
         assert_eq!(Naming::detect(["conv1.weight", "encoder.layer.0.weight"]), None);

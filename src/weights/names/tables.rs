@@ -22,12 +22,12 @@ pub(super) struct Table {
     pub stage: Option<&'static str>,
     /// A block.
     pub block: &'static str,
-    /// Modules inside a block, for each [`Form`].
-    pub inside: [&'static [Pair]; 4],
+    /// Modules inside a block, for each form that its networks have.
+    pub inside: &'static [(Form, &'static [Pair])],
 }
 
 /// The kinds of blocks that schemes name differently.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) enum Form {
     /// 1x1, depthwise, 1x1: timm's InvertedResidual.
     Expanding,
@@ -37,6 +37,10 @@ pub(super) enum Form {
     Fused,
     /// One convolution: timm's ConvBnAct.
     Conv,
+    /// A sandglass with its first depthwise convolution.
+    Sandglass,
+    /// A sandglass that starts with its reduction.
+    SandglassTail,
 }
 
 pub(super) const TORCHVISION: Table = Table {
@@ -52,27 +56,36 @@ pub(super) const TORCHVISION: Table = Table {
     values: &[("bn1", "features.0"), ("bn2", "features.{stages+1}")],
     stage: Some("features.{stage+1}"),
     block: "features.{stage+1}.{block}",
-    inside: [
-        &[
-            ("conv_pw", "block.0.0"),
-            ("bn1", "block.0.1"),
-            ("conv_dw", "block.1.0"),
-            ("bn2", "block.1.1"),
-            ("se.conv_reduce", "block.2.fc1"),
-            ("se.conv_expand", "block.2.fc2"),
-            ("conv_pwl", "block.{last}.0"),
-            ("bn3", "block.{last}.1"),
-        ],
-        &[
-            ("conv_dw", "block.0.0"),
-            ("bn1", "block.0.1"),
-            ("se.conv_reduce", "block.1.fc1"),
-            ("se.conv_expand", "block.1.fc2"),
-            ("conv_pw", "block.{last}.0"),
-            ("bn2", "block.{last}.1"),
-        ],
-        &[("conv_exp", "block.0.0"), ("bn1", "block.0.1"), ("conv_pwl", "block.1.0"), ("bn2", "block.1.1")],
-        &[("conv", "block.0.0"), ("bn1", "block.0.1")],
+    inside: &[
+        (
+            Form::Expanding,
+            &[
+                ("conv_pw", "block.0.0"),
+                ("bn1", "block.0.1"),
+                ("conv_dw", "block.1.0"),
+                ("bn2", "block.1.1"),
+                ("se.conv_reduce", "block.2.fc1"),
+                ("se.conv_expand", "block.2.fc2"),
+                ("conv_pwl", "block.{last}.0"),
+                ("bn3", "block.{last}.1"),
+            ],
+        ),
+        (
+            Form::Separable,
+            &[
+                ("conv_dw", "block.0.0"),
+                ("bn1", "block.0.1"),
+                ("se.conv_reduce", "block.1.fc1"),
+                ("se.conv_expand", "block.1.fc2"),
+                ("conv_pw", "block.{last}.0"),
+                ("bn2", "block.{last}.1"),
+            ],
+        ),
+        (
+            Form::Fused,
+            &[("conv_exp", "block.0.0"), ("bn1", "block.0.1"), ("conv_pwl", "block.1.0"), ("bn2", "block.1.1")],
+        ),
+        (Form::Conv, &[("conv", "block.0.0"), ("bn1", "block.0.1")]),
     ],
 };
 
@@ -89,18 +102,19 @@ pub(super) const TORCHVISION_MOBILENET_V2: Table = Table {
     values: &[("bn1", "features.0"), ("bn2", "features.{blocks+1}")],
     stage: None,
     block: "features.{flat+1}",
-    inside: [
-        &[
-            ("conv_pw", "conv.0.0"),
-            ("bn1", "conv.0.1"),
-            ("conv_dw", "conv.1.0"),
-            ("bn2", "conv.1.1"),
-            ("conv_pwl", "conv.2"),
-            ("bn3", "conv.3"),
-        ],
-        &[("conv_dw", "conv.0.0"), ("bn1", "conv.0.1"), ("conv_pw", "conv.1"), ("bn2", "conv.2")],
-        &[],
-        &[],
+    inside: &[
+        (
+            Form::Expanding,
+            &[
+                ("conv_pw", "conv.0.0"),
+                ("bn1", "conv.0.1"),
+                ("conv_dw", "conv.1.0"),
+                ("bn2", "conv.1.1"),
+                ("conv_pwl", "conv.2"),
+                ("bn3", "conv.3"),
+            ],
+        ),
+        (Form::Separable, &[("conv_dw", "conv.0.0"), ("bn1", "conv.0.1"), ("conv_pw", "conv.1"), ("bn2", "conv.2")]),
     ],
 };
 
@@ -116,12 +130,12 @@ pub(super) const TORCHVISION_MOBILENET_V3: Table = Table {
     values: &[("bn1", "features.0")],
     stage: None,
     block: "features.{flat+1}",
-    inside: [TORCHVISION.inside[0], TORCHVISION.inside[1], &[], &[("conv", "0"), ("bn1", "1")]],
+    inside: &[TORCHVISION.inside[0], TORCHVISION.inside[1], (Form::Conv, &[("conv", "0"), ("bn1", "1")])],
 };
 
 pub(super) const EFFICIENTNET_PYTORCH: Table = Table {
     title: "EfficientNet-PyTorch",
-    marks: ["_conv_stem.weight", "_blocks.0._depthwise_conv.weight"],
+    marks: ["_blocks.0._depthwise_conv.weight", "_blocks.1._depthwise_conv.weight"],
     outside: &[
         ("conv_stem", "_conv_stem"),
         ("bn1", "_bn0"),
@@ -132,27 +146,31 @@ pub(super) const EFFICIENTNET_PYTORCH: Table = Table {
     values: &[],
     stage: None,
     block: "_blocks.{flat}",
-    inside: [
-        &[
-            ("conv_pw", "_expand_conv"),
-            ("bn1", "_bn0"),
-            ("conv_dw", "_depthwise_conv"),
-            ("bn2", "_bn1"),
-            ("se.conv_reduce", "_se_reduce"),
-            ("se.conv_expand", "_se_expand"),
-            ("conv_pwl", "_project_conv"),
-            ("bn3", "_bn2"),
-        ],
-        &[
-            ("conv_dw", "_depthwise_conv"),
-            ("bn1", "_bn1"),
-            ("se.conv_reduce", "_se_reduce"),
-            ("se.conv_expand", "_se_expand"),
-            ("conv_pw", "_project_conv"),
-            ("bn2", "_bn2"),
-        ],
-        &[],
-        &[],
+    inside: &[
+        (
+            Form::Expanding,
+            &[
+                ("conv_pw", "_expand_conv"),
+                ("bn1", "_bn0"),
+                ("conv_dw", "_depthwise_conv"),
+                ("bn2", "_bn1"),
+                ("se.conv_reduce", "_se_reduce"),
+                ("se.conv_expand", "_se_expand"),
+                ("conv_pwl", "_project_conv"),
+                ("bn3", "_bn2"),
+            ],
+        ),
+        (
+            Form::Separable,
+            &[
+                ("conv_dw", "_depthwise_conv"),
+                ("bn1", "_bn1"),
+                ("se.conv_reduce", "_se_reduce"),
+                ("se.conv_expand", "_se_expand"),
+                ("conv_pw", "_project_conv"),
+                ("bn2", "_bn2"),
+            ],
+        ),
     ],
 };
 
@@ -164,7 +182,7 @@ pub(super) const PYTORCH_CIFAR: Table = Table {
     values: &[("bn1.norm", "bn1")],
     stage: None,
     block: "layers.{flat}",
-    inside: [&[], &[("conv_dw", "conv1"), ("bn1", "bn1"), ("conv_pw", "conv2"), ("bn2", "bn2")], &[], &[]],
+    inside: &[(Form::Separable, &[("conv_dw", "conv1"), ("bn1", "bn1"), ("conv_pw", "conv2"), ("bn2", "bn2")])],
 };
 
 pub(super) const PYTORCHCV: Table = Table {
@@ -180,22 +198,133 @@ pub(super) const PYTORCHCV: Table = Table {
     values: &[("bn1", "features.init_block"), ("bn2", "features.final_block")],
     stage: Some("features.stage{stage+1}"),
     block: "features.stage{stage+1}.unit{block+1}",
-    inside: [
-        &[
-            ("conv_pw", "body.bc_conv.conv"),
-            ("bn1", "body.bc_conv.bn"),
-            ("conv_dw", "body.dw_conv.conv"),
-            ("bn2", "body.dw_conv.bn"),
-            ("conv_pwl", "body.pw_conv.conv"),
-            ("bn3", "body.pw_conv.bn"),
-        ],
-        &[
-            ("conv_dw", "body.dw_conv.conv"),
-            ("bn1", "body.dw_conv.bn"),
-            ("conv_pw", "body.pw_conv.conv"),
-            ("bn2", "body.pw_conv.bn"),
-        ],
-        &[],
-        &[],
+    inside: &[
+        (
+            Form::Expanding,
+            &[
+                ("conv_pw", "body.bc_conv.conv"),
+                ("bn1", "body.bc_conv.bn"),
+                ("conv_dw", "body.dw_conv.conv"),
+                ("bn2", "body.dw_conv.bn"),
+                ("conv_pwl", "body.pw_conv.conv"),
+                ("bn3", "body.pw_conv.bn"),
+            ],
+        ),
+        (
+            Form::Separable,
+            &[
+                ("conv_dw", "body.dw_conv.conv"),
+                ("bn1", "body.dw_conv.bn"),
+                ("conv_pw", "body.pw_conv.conv"),
+                ("bn2", "body.pw_conv.bn"),
+            ],
+        ),
+    ],
+};
+
+pub(super) const MOBILENEXT: Table = Table {
+    title: "MobileNeXt",
+    marks: ["features.1.conv.8.weight", "features.2.conv.8.weight"],
+    outside: &[("conv_stem", "features.0.0"), ("bn1", "features.0.1"), ("classifier", "classifier.1")],
+    values: &[("bn1", "features.0")],
+    stage: None,
+    block: "features.{flat+1}",
+    inside: &[
+        (
+            Form::Sandglass,
+            &[
+                ("conv_dw1", "conv.0"),
+                ("bn1", "conv.1"),
+                ("conv_reduce", "conv.3"),
+                ("bn2", "conv.4"),
+                ("conv_expand", "conv.5"),
+                ("bn3", "conv.6"),
+                ("conv_dw2", "conv.8"),
+                ("bn4", "conv.9"),
+            ],
+        ),
+        (
+            Form::SandglassTail,
+            &[
+                ("conv_reduce", "conv.0"),
+                ("bn2", "conv.1"),
+                ("conv_expand", "conv.2"),
+                ("bn3", "conv.3"),
+                ("conv_dw2", "conv.5"),
+                ("bn4", "conv.6"),
+            ],
+        ),
+    ],
+};
+
+pub(super) const MOBILENEXT_NESTED: Table = Table {
+    title: "MobileNeXt nested",
+    marks: ["features.1.conv.3.0.weight", "features.2.conv.3.0.weight"],
+    inside: &[
+        (
+            Form::Sandglass,
+            &[
+                ("conv_dw1", "conv.0.0"),
+                ("bn1", "conv.0.1"),
+                ("conv_reduce", "conv.1"),
+                ("bn2", "conv.2"),
+                ("conv_expand", "conv.3.0"),
+                ("bn3", "conv.3.1"),
+                ("conv_dw2", "conv.4"),
+                ("bn4", "conv.5"),
+            ],
+        ),
+        (
+            Form::SandglassTail,
+            &[
+                ("conv_reduce", "conv.0"),
+                ("bn2", "conv.1"),
+                ("conv_expand", "conv.2.0"),
+                ("bn3", "conv.2.1"),
+                ("conv_dw2", "conv.3"),
+                ("bn4", "conv.4"),
+            ],
+        ),
+    ],
+    ..MOBILENEXT
+};
+
+pub(super) const MOBILENEXT_DAGGER: Table = Table {
+    title: "MobileNeXt dagger",
+    marks: ["_blocks.0.features.0.weight", "_blocks.1.features.0.weight"],
+    outside: &[("conv_stem", "_conv_stem"), ("bn1", "_bn0"), ("bn2", "_bn1"), ("classifier", "_fc")],
+    // Its activations are no modules.
+    values: &[("bn1.norm", "_bn0")],
+    stage: None,
+    block: "_blocks.{flat}",
+    inside: &[
+        (
+            Form::Sandglass,
+            &[
+                ("conv_dw1", "features.0"),
+                ("bn1", "features.1"),
+                ("conv_reduce", "features.3"),
+                ("bn2", "features.4"),
+                ("conv_expand", "features.5"),
+                ("bn3", "features.6"),
+                ("conv_dw2", "features.8"),
+                ("bn4", "features.9"),
+                ("se.conv_reduce", "_se_reduce"),
+                ("se.conv_expand", "_se_expand"),
+            ],
+        ),
+        (
+            Form::SandglassTail,
+            &[
+                ("conv_reduce", "features.0"),
+                ("bn2", "features.1"),
+                ("conv_expand", "features.2"),
+                ("bn3", "features.3"),
+                ("conv_dw2", "features.5"),
+                ("bn4", "features.6"),
+                ("se.conv_reduce", "_se_reduce"),
+                ("se.conv_expand", "_se_expand"),
+            ],
+        ),
     ],
 };

@@ -205,20 +205,84 @@ fn labels_must_be_as_many_as_classes() {
 fn architecture_files_that_make_no_sense() {
     let files = Files::new();
     for (name, text, says) in [
-        ("a.toml", "\nstages = 3", "a.toml: line 2: invalid type"),
-        ("b.toml", &TINY.replace("out = 24", "out = 24, colour = 3"), "colour"),
-        ("c.toml", &TINY.replace("kernel = 5", "kernel = 4"), "kernel 4 must be odd"),
-        ("d.toml", &TINY.replace("in = 16, out = 24", "in = 17, out = 24"), "stage 1"),
+        ("a.toml", "\nstages = 3", "a.toml: line 2: stages: invalid type"),
+        ("b.toml", &TINY.replace("out = 24", "out = 24, colour = 3"), "line 6: stages[1].colour: unknown field"),
+        ("c.toml", &TINY.replace("kernel = 5", "kernel = 4"), "line 6: stage 1, kernel: kernel 4 must be odd"),
+        ("d.toml", &TINY.replace("in = 16, out = 24", "in = 17, out = 24"), "line 6: stage 1, in: in = 17"),
         ("e.json", "{", "EOF"),
-        ("f.toml", &TINY.replace("repeats = 2", "repeats = 1000000000000"), "stage 1"),
-        ("g.toml", &TINY.replace("width = 1.0", "width = 1e15"), "at most 16384"),
-        ("h.toml", &TINY.replace("width = 1.0", "width = -1.0"), "positive"),
+        ("f.toml", &TINY.replace("repeats = 2", "repeats = 1000000000000"), "line 6: stage 1, repeats"),
+        ("g.toml", &TINY.replace("width = 1.0", "width = 1e15"), "line 2: head: 64 channels: must be 1 to 16384"),
+        ("h.toml", &TINY.replace("width = 1.0", "width = -1.0"), "line 3: scaling.width: -1: must be positive"),
     ] {
         let file = files.write(name, text);
         let error = mbconv(&["describe", &file]).error();
         assert!(error.contains(says), "{error}");
     }
     assert!(mbconv(&["describe", "no/such.toml"]).error().starts_with("no/such.toml: "));
+}
+
+/// A network of blocks; line 8 may be anything.
+const BLOCKS: &str = r#"stem = { out = 32 }
+
+[[stages]]
+kind = "sandglass"
+repeats = 2
+reduce = 4
+out = 32
+kernel = 3
+"#;
+
+#[test]
+fn networks_of_blocks_that_make_no_sense() {
+    let files = Files::new();
+    let line = |line: &str| BLOCKS.replace("kernel = 3", line);
+    for (text, says) in [
+        (line("kernel = \"3\""), "line 8: stages[0].kernel: invalid type"),
+        (line("kernal = 3"), "line 8: stages[0].kernal: unknown field `kernal`"),
+        (line("kernel = 4"), "line 8: stage 0, block 0, kernel: 4: an even window makes the map smaller"),
+        (line("kernel = 0"), "line 8: stage 0, block 0, kernel: 0: must be 1 to 255"),
+        (line("stride = 0"), "line 8: stage 0, block 0, stride: 0"),
+        (
+            line("stride = 2\nskip = \"always\""),
+            "line 9: stage 0, block 0, skip: the shortcut is wanted always, but stride 2",
+        ),
+        (line("skip = \"sometimes\""), "line 8: stages[0].skip: must be true"),
+        (line("groups = 5"), "line 8: stage 0, block 0, groups: 5: must divide"),
+        (line("groups = 0"), "line 8: stage 0, block 0, groups: 0"),
+        (line("identity = 1.5"), "line 8: stage 0, block 0, identity: 1.5: must be 0 to 1"),
+        (line("se = 0"), "line 8: stage 0, block 0, se: a share of channels must be positive"),
+        (line("se = { ratio = 0.25, of = \"input\" }"), "line 8: stages[0].se: must be a share"),
+        (line("hidden = 8"), "line 8: stage 0, hidden: expand, reduce and hidden say the same thing"),
+        (line("ends = \"neither\"\nstride = 2"), "line 9: stage 0, block 0, stride: 2: a sandglass without"),
+        (line("act = \"gelu\""), "line 8: stages[0].act: unknown variant `gelu`"),
+        (line("[scaling]\nwidth = 0"), "line 9: scaling.width: 0: must be positive"),
+        (line("[head]\nkind = \"conv\""), "line 8: head: needs out"),
+        (line("[stem]"), "line 8: "),
+        (BLOCKS.replace("out = 32\n", "out = 0\n"), "line 7: stage 0, block 0, out: 0"),
+        (BLOCKS.replace("repeats = 2", "repeats = 0"), "line 5: stage 0, repeats: 0"),
+        (BLOCKS.replace("reduce = 4", "reduce = 0"), "line 6: stage 0, block 0, hidden: a share"),
+        (BLOCKS.replace("reduce = 4\n", ""), "line 3: stage 0, hidden: needs expand, reduce or hidden"),
+        (BLOCKS.replace("\nout = 32\n", "\n"), "line 3: stages[0]: missing field `out`"),
+        (BLOCKS.replace("{ out = 32 }", "{ out = 0 }"), "line 1: stem.out: 0: must be 1 to 16384"),
+    ] {
+        let file = files.write("x.toml", text);
+        let error = mbconv(&["describe", &file]).error();
+        assert!(error.contains(&format!("x.toml: {says}")), "{says}: {error}");
+    }
+    for (stage, says) in [
+        (r#""kernel": 4"#, "line 3, column 58: stage 0, block 0, kernel: 4"),
+        (r#""kernel": "3""#, "line 3, column 60: stages[0].kernel: invalid type"),
+        (r#""kernel": 3, "groups": 7"#, "line 3, column 71: stage 0, block 0, groups: 7: must divide"),
+    ] {
+        let text = format!(
+            "{{\"stem\": {{\"out\": 32}},\n\"stages\": [\n{{\"kind\": \"sandglass\", \"reduce\": 4, \"out\": 64, {stage}}}]}}"
+        );
+        let file = files.write("x.json", text);
+        let error = mbconv(&["describe", &file]).error();
+        assert!(error.contains(&format!("x.json: {says}")), "{says}: {error}");
+    }
+    let file = files.write("x.json", r#"{"stem": {"out": 32}, "stages": []} more"#);
+    assert!(mbconv(&["describe", &file]).error().contains("trailing characters at line 1 column 37"));
 }
 
 #[test]

@@ -55,6 +55,53 @@ fn describe_plans_without_a_gpu() {
 }
 
 #[test]
+fn describe_ends_with_what_a_gpu_is_asked_to_do() {
+    let text = mbconv_without_gpu(&["describe", "b0"]).quiet();
+    let plan = mbconv(&["describe", "b0", "--plan", "--json"]).json()["plan"].clone();
+    for (line, key) in [("dispatches     ", "dispatches"), ("bytes moved    ", "bytes_moved")] {
+        assert!(text.contains(&format!("\n{line}{}\n", plan[key])), "{text}");
+    }
+    assert!(text.ends_with(&format!("\nintermediates  {} B\n", plan["intermediate_bytes"])), "{text}");
+    // A batch over WebGPU's default limits still has layers to list.
+    let text = mbconv(&["describe", "b7", "--batch", "2"]).quiet();
+    assert!(
+        text.contains("parameters     66347960\n") && text.contains("\ndispatches     - (efficientnet_b7: "),
+        "{text}"
+    );
+}
+
+#[test]
+fn describe_draws_blocks() {
+    let svg = mbconv(&["describe", "b0", "--svg", "--block", "blocks.1.1"]).quiet();
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{svg}");
+    assert!(svg.contains("15 operations in 4 dispatches, 25.7 M multiply-adds"), "{svg}");
+    for text in
+        ["9: depthwise", "10: squeeze_excite", "depthwise 3x3", "24 \u{2192} 144", "56 \u{d7} 56 \u{d7} 144", "add"]
+    {
+        assert!(svg.contains(&format!(">{text}<")), "{text} is not in {svg}");
+    }
+    let whole = mbconv(&["describe", "b0", "--svg"]).quiet();
+    assert!(whole.contains(" operations in 66 dispatches, 385.8 M multiply-adds"), "{}", &whole[..400]);
+    let wrong = mbconv(&["describe", "b0", "--svg", "--block", "blocks.1.7"]).error();
+    assert!(wrong.contains("blocks.1.7") && wrong.contains("blocks.1.0"), "{wrong}");
+    mbconv(&["describe", "b0", "--block", "blocks.1.1"]).usage();
+}
+
+#[test]
+fn describe_speaks_graphviz() {
+    let graph = zoo::build("efficientnet_b0", &Options::default()).unwrap();
+    // After the passes a node a dispatch, and the input.
+    for (more, nodes) in [(&[][..], graph.nodes.len()), (&["--fused"][..], 67)] {
+        let dot = mbconv(&[&["describe", "b0", "--dot"], more].concat()).quiet();
+        assert!(dot.starts_with("digraph \"efficientnet_b0\" {\n") && dot.ends_with("}\n"), "{dot}");
+        assert_eq!(dot.matches('{').count(), dot.matches('}').count());
+        assert_eq!(dot.matches("subgraph").count(), 16);
+        assert_eq!(dot.lines().filter(|l| l.contains("[label=") && !l.contains("->")).count(), nodes);
+        assert!(dot.contains("[label=\"1x56x56x24\"]"), "{dot}");
+    }
+}
+
+#[test]
 fn describe_reads_architecture_files() {
     let files = Files::new();
     let from_toml = mbconv(&["describe", &files.path("tiny.toml"), "--json"]).json();
@@ -90,6 +137,15 @@ fn models_are_found_by_name_alias_and_family() {
     assert_eq!(found("semnasnet_100"), ["mnasnet_a1"]);
     assert_eq!(found("proxylessNAS"), ["proxylessnas_mobile"]);
     assert!(found("no such model").is_empty());
+    // The tf_ form has no row of its own where the other is listed.
+    let table = mbconv(&["models", "--markdown", "--filter", "lite4"]).quiet();
+    assert!(table.lines().count() == 3 && table.contains("\n| `efficientnet_lite4` | 300 | 13.007 | 13 |"), "{table}");
+    let files = Files::new();
+    let times = files.write("times.json", r#"{"ratios": {"efficientnet_lite4": 6.666}}"#);
+    let table = mbconv(&["models", "--markdown", "--filter", "lite4", "--times", &times]).quiet();
+    assert!(table.ends_with(" | 6.67 |\n"), "{table}");
+    let broken = files.write("broken.json", "{}");
+    assert!(mbconv(&["models", "--markdown", "--times", &broken]).error().contains("broken.json"));
     assert_eq!(mbconv(&["models", "--filter", "LITE4"]).quiet().lines().count(), 3);
 }
 

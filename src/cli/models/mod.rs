@@ -1,11 +1,18 @@
 //! `mbconv models`.
 
-use super::common::{Align, Failure, Table, print_json};
+mod markdown;
+mod plot;
+
+use super::common::{Align, Failure, Table, print_json, web_plan};
 use crate::error::Error;
+use crate::kernels::AdapterClass;
+use crate::passes;
 use crate::zoo::{self, Checkpoints, Model, Published};
 use std::io::Write;
+use std::path::PathBuf;
 
-/// Lists the registered models: parameters and multiply-adds as counted here and as published.
+/// Lists the registered models: parameters and multiply-adds as counted here and as published, and what one inference
+/// asks of a GPU.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -14,10 +21,15 @@ Examples:
   mbconv models --json | jq '.[] | select(.params < 6e6) | .name'
   # Whose weights each takes, and their licences
   mbconv models --json | jq '.[] | {name, checkpoints}'
+  # The table of the README, with the times that benches/zoo.py measured
+  mbconv models --markdown --times benches/results/zoo.json
+  # Multiply-adds against published top-1
+  mbconv models --plot > zoo.svg
 
-Millions in the table, exact numbers in JSON. Multiply-adds are for one image
+Millions in the tables, exact numbers in JSON. Multiply-adds are for one image
 at the model's own resolution. Top-1 is ImageNet accuracy in percent as
-published, for the original weights.")]
+published, for the original weights. Dispatches, bytes moved and the memory of
+intermediates are those of the plan for a GPU at batch 1.")]
 pub struct Args {
     /// Only models whose name, alias or family contains this
     #[arg(long, value_name = "TEXT")]
@@ -25,6 +37,15 @@ pub struct Args {
     /// Print JSON: a list of models
     #[arg(long)]
     json: bool,
+    /// Print a Markdown table, without the tf_ forms of models that are in it
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+    /// Print an SVG picture: multiply-adds against published top-1
+    #[arg(long, conflicts_with_all = ["json", "markdown"])]
+    plot: bool,
+    /// Measured times for the table: a file that benches/zoo.py wrote
+    #[arg(long, value_name = "FILE", requires = "markdown")]
+    times: Option<PathBuf>,
 }
 
 #[derive(serde::Serialize)]
@@ -45,6 +66,17 @@ struct Row {
     source: &'static str,
     /// Whose weights it takes, how they name their tensors, and the licence where they are published.
     checkpoints: &'static [Checkpoints],
+    dispatches: usize,
+    bytes_moved: u64,
+    /// Memory that all intermediates take.
+    intermediate_bytes: u64,
+}
+
+impl Row {
+    /// Whether it is the `tf_` form of another row: padding and epsilon are all that differs.
+    fn is_tf_twin(&self, rows: &[Self]) -> bool {
+        self.name.strip_prefix("tf_").is_some_and(|name| rows.iter().any(|r| r.name == name))
+    }
 }
 
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
@@ -59,6 +91,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     if rows.is_empty() {
         return Err(Error::bad("--filter", format!("no model's name or family contains '{filter}'")).into());
     }
+    if args.markdown {
+        let times = args.times.as_deref().map(markdown::Times::read).transpose()?.unwrap_or_default();
+        return Ok(markdown::write(out, &rows, &times)?);
+    }
+    if args.plot {
+        return Ok(out.write_all(plot::svg(&rows).as_bytes())?);
+    }
     let (left, right) = (Align::Left, Align::Right);
     let mut table = Table::new(&[
         ("name", left),
@@ -70,29 +109,32 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         ("MAdds M", right),
         ("published", right),
         ("top-1 %", right),
+        ("dispatches", right),
     ]);
     for row in &rows {
-        let shown = |value: Option<f64>| value.map_or("-".to_string(), |v| v.to_string());
         table.row(vec![
             row.name.clone(),
             row.aliases.join(" "),
             row.family.into(),
             format!("{}x{}", row.input[0], row.input[1]),
-            format!("{:.3}", row.params as f64 / 1e6),
-            shown(row.published_params),
-            format!("{:.1}", row.madds as f64 / 1e6),
-            shown(row.published_madds),
-            shown(row.published_top1),
+            format!("{:.3}", millions(row.params)),
+            known(row.published_params),
+            format!("{:.1}", millions(row.madds)),
+            known(row.published_madds),
+            known(row.published_top1),
+            row.dispatches.to_string(),
         ]);
     }
     Ok(table.write(out)?)
 }
 
 fn row(model: Model) -> Result<Row, Error> {
-    let counts = model.build(&model.options())?.counts(model.resolution, model.resolution)?;
+    let (graph, side) = (model.build(&model.options())?, model.resolution);
+    let counts = graph.counts(side, side)?;
+    let plan = web_plan(&passes::run(&graph, &[]).0, AdapterClass::Gpu, [1, side, side])?;
     let published = |pick: fn(&Published) -> f64| model.published.as_ref().map(pick);
     Ok(Row {
-        input: [model.resolution; 2],
+        input: [side; 2],
         classes: model.num_classes,
         params: counts.params,
         madds: counts.madds,
@@ -104,5 +146,17 @@ fn row(model: Model) -> Result<Row, Error> {
         family: model.family,
         source: model.cite,
         checkpoints: model.checkpoints,
+        dispatches: plan.counters.dispatches,
+        bytes_moved: plan.counters.bytes_moved,
+        intermediate_bytes: plan.counters.intermediate_bytes,
     })
+}
+
+fn millions(n: u64) -> f64 {
+    n as f64 / 1e6
+}
+
+/// A figure that may not be known.
+fn known(value: Option<f64>) -> String {
+    value.map_or("-".to_string(), |v| v.to_string())
 }

@@ -1,0 +1,197 @@
+//! A model on a GPU: fused, packed and uploaded once for each set of values asked for; executors by input shape.
+
+use super::Bundle;
+use crate::error::{Error, Result};
+use crate::gpu::{Executor, Gpu, Resizer, Timing, WeightBuffers};
+use crate::graph::Graph;
+use crate::kernels::resize_normalize::Resampling;
+use crate::passes;
+use crate::plan::{Plan, WeightLayout};
+use crate::preprocess;
+use crate::tensor::Tensor;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+/// What an inference returns.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Output {
+    /// `logits` `[N, 1, 1, classes]`, `embedding` `[N, 1, 1, features]` and every value asked for, by name.
+    pub values: BTreeMap<String, Tensor>,
+    /// How long it took.
+    pub timing: Timing,
+}
+
+impl Output {
+    /// A value by name.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`].
+    pub fn get(&self, name: &str) -> Result<&Tensor> {
+        self.values.get(name).ok_or_else(|| Error::unknown("value", name, self.values.keys().map(String::as_str)))
+    }
+
+    /// The logits of each image in turn.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] when the network has no output of that name.
+    pub fn logits(&self) -> Result<std::slice::ChunksExact<'_, f32>> {
+        let logits = self.get("logits")?;
+        Ok(logits.data.chunks_exact(logits.shape.c))
+    }
+}
+
+/// A model on a GPU; knows nothing of the CPU reference. Each concurrent run takes buffers of its own and all share
+/// the weights and pipelines.
+pub struct GpuSession {
+    gpu: Arc<Gpu>,
+    bundle: Bundle,
+    variants: Mutex<HashMap<Vec<String>, Arc<Variant>>>,
+}
+
+/// The graph as fused for one set of kept values, with its weights on the device and idle executors by input shape.
+struct Variant {
+    graph: Graph,
+    layout: WeightLayout,
+    weights: WeightBuffers,
+    idle: Mutex<HashMap<[usize; 3], Vec<Executor>>>,
+}
+
+impl GpuSession {
+    /// Packs and uploads the weights.
+    ///
+    /// # Errors
+    /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::Gpu`].
+    pub async fn new(gpu: Arc<Gpu>, bundle: Bundle) -> Result<Self> {
+        let session = Self { gpu, bundle, variants: Mutex::default() };
+        session.variant(&[]).await?;
+        Ok(session)
+    }
+
+    /// The model.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
+    }
+
+    /// As [`super::Session::warm_up`].
+    ///
+    /// # Errors
+    /// As [`super::Session::run`].
+    pub async fn warm_up(&self, shape: [usize; 3]) -> Result<()> {
+        let mut executor = self.executor(shape).await?;
+        executor.run(None).await?;
+        self.give_back(executor)
+    }
+
+    /// As [`super::Session::run_keeping`].
+    ///
+    /// # Errors
+    /// As [`super::Session::run_keeping`].
+    pub async fn run_keeping(&self, input: &Tensor, names: &[&str]) -> Result<Output> {
+        let graph = &self.bundle.graph;
+        if input.shape.c != graph.in_channels {
+            let problem = format!("{} takes {} channels, got {} (NHWC)", graph.name, graph.in_channels, input.shape);
+            return Err(Error::bad("input", problem));
+        }
+        let names: Vec<String> = names.iter().map(|n| n.to_string()).collect();
+        for name in &names {
+            graph.find(name)?;
+        }
+        let shape = [input.shape.n, input.shape.h, input.shape.w];
+        let variant = self.variant(&names).await?;
+        let mut executor = variant.executor(&self.gpu, shape, &names).await?;
+        let (tensors, timing) = executor.run(Some(input)).await?;
+        let values = executor.plan().outputs.iter().map(|o| o.0.clone()).zip(tensors).collect();
+        variant.give_back(shape, executor);
+        Ok(Output { values, timing })
+    }
+
+    /// An executor for `[n, h, w]`: an idle one, or a new one. [`GpuSession::give_back`] keeps it for the next run.
+    ///
+    /// # Errors
+    /// As [`super::Session::run`].
+    pub async fn executor(&self, shape: [usize; 3]) -> Result<Executor> {
+        self.variant(&[]).await?.executor(&self.gpu, shape, &[]).await
+    }
+
+    /// Keeps an executor of [`GpuSession::executor`] for later runs of its shape.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub fn give_back(&self, executor: Executor) -> Result<()> {
+        self.gpu.alive()?;
+        let input = executor.plan().input;
+        if let Some(variant) = self.known(&[]) {
+            variant.give_back([input.n, input.h, input.w], executor);
+        }
+        Ok(())
+    }
+
+    /// A resizer of pictures of `width` x `height` pixels into the input of executors of up to `images` images, by
+    /// the model's preprocessing facts: bit for bit what [`crate::preprocess::prepare`] computes.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] when the model takes neither 3 nor 1 channel or a side is zero, [`Error::Limit`],
+    /// [`Error::OutOfMemory`].
+    pub async fn resizer(&self, width: usize, height: usize, images: usize) -> Result<Resizer> {
+        let channels = self.bundle.graph.in_channels;
+        if channels != 1 && channels != 3 {
+            let problem = format!("the model has {channels} input channels; a picture gives 3 (RGB) or 1 (grey)");
+            return Err(Error::bad("image", problem));
+        }
+        let facts = &self.bundle.preprocess;
+        let preprocess::Resampling { columns, rows } = preprocess::resampling(width, height, facts)?;
+        let plain = |axis: Vec<preprocess::Taps>| axis.into_iter().map(|t| (t.start, t.weights)).collect();
+        let resampling = Resampling {
+            picture: [width, height],
+            columns: plain(columns),
+            rows: plain(rows),
+            levels: preprocess::levels(facts, channels)?,
+        };
+        Resizer::new(&self.gpu, resampling, images).await
+    }
+
+    fn known(&self, names: &[String]) -> Option<Arc<Variant>> {
+        self.variants.lock().ok().and_then(|v| v.get(names).cloned())
+    }
+
+    async fn variant(&self, names: &[String]) -> Result<Arc<Variant>> {
+        self.gpu.alive()?;
+        if let Some(variant) = self.known(names) {
+            return Ok(variant);
+        }
+        let (graph, _) = passes::run(&self.bundle.graph, names);
+        let layout = WeightLayout::new(&graph, &self.gpu.target().caps)?;
+        let weights = WeightBuffers::new(&self.gpu, &graph, &layout, &self.bundle.weights).await?;
+        self.bundle.weights.checkpoint().release();
+        let variant = Arc::new(Variant { graph, layout, weights, idle: Mutex::default() });
+        if let Ok(mut variants) = self.variants.lock() {
+            variants.insert(names.to_vec(), Arc::clone(&variant));
+        }
+        Ok(variant)
+    }
+}
+
+impl Variant {
+    /// An idle executor for this shape, or a new one.
+    async fn executor(&self, gpu: &Arc<Gpu>, shape: [usize; 3], names: &[String]) -> Result<Executor> {
+        let idle = self.idle.lock().ok().and_then(|mut idle| idle.get_mut(&shape)?.pop());
+        match idle {
+            Some(executor) => Ok(executor),
+            None => {
+                let plan = Plan::new(&self.graph, &self.layout, &gpu.target(), shape, names)?;
+                Executor::new(gpu, &self.weights, plan).await
+            }
+        }
+    }
+
+    fn give_back(&self, shape: [usize; 3], executor: Executor) {
+        if let Ok(mut idle) = self.idle.lock() {
+            idle.entry(shape).or_default().push(executor);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Pictures that a browser shows, to the network's input without passing through wasm.
+
+use super::error::js;
+use super::{Model, report};
+use crate::error::{Error, Result};
+use crate::gpu::{Executor, ExternalImageSource, Resizer};
+use std::sync::Arc;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+impl Model {
+    /// Runs a batch of pictures, each `HTMLImageElement`, `HTMLVideoElement`, `HTMLCanvasElement`, `ImageBitmap`,
+    /// `ImageData`, `OffscreenCanvas` or `VideoFrame`, of `sizes` `[width, height, ...]`.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] for another object, and those of [`crate::session::Session::run`].
+    pub async fn run_images(&self, images: Vec<JsValue>, sizes: Vec<u32>) -> Result<JsValue, JsValue> {
+        let n = self.session.bundle().native(images.len());
+        let mut executor = self.session.executor(n).await.map_err(js)?;
+        let outputs = self.run_images_on(&mut executor, &images, &sizes).await;
+        self.session.give_back(executor).map_err(js)?;
+        outputs.map_err(js)
+    }
+}
+
+impl Model {
+    async fn run_images_on(&self, executor: &mut Executor, images: &[JsValue], sizes: &[u32]) -> Result<JsValue> {
+        self.upload(executor, images, sizes).await?;
+        let (tensors, timing) = executor.run(None).await?;
+        Ok(report::outputs(executor.plan().outputs.iter().map(|o| &o.0).zip(&tensors), timing))
+    }
+
+    /// Queues the pictures for the executor's input.
+    pub(super) async fn upload(&self, executor: &Executor, images: &[JsValue], sizes: &[u32]) -> Result<()> {
+        for (i, (image, size)) in images.iter().zip(sizes.as_chunks::<2>().0).enumerate() {
+            let resizer = self.resizer(size.map(|side| side as usize), images.len()).await?;
+            resizer.write_external(&source(image)?, executor, i)?;
+        }
+        Ok(())
+    }
+
+    async fn resizer(&self, picture: [usize; 2], images: usize) -> Result<Arc<Resizer>> {
+        let known = self.resizer.borrow().clone();
+        if let Some(resizer) = known.filter(|r| r.picture() == picture && r.images() >= images) {
+            return Ok(resizer);
+        }
+        let resizer = Arc::new(self.session.resizer(picture[0], picture[1], images).await?);
+        *self.resizer.borrow_mut() = Some(Arc::clone(&resizer));
+        Ok(resizer)
+    }
+}
+
+fn source(image: &JsValue) -> Result<ExternalImageSource> {
+    macro_rules! try_each {
+        ($($variant:ident $class:ident)*) => {
+            // Not `dyn_ref` alone: a class that this browser or worker lacks must not be asked about.
+            $(if class_of(image) == stringify!($variant) {
+                return Ok(ExternalImageSource::$variant(image.clone().unchecked_into::<web_sys::$class>()));
+            })*
+        };
+    }
+    try_each!(ImageBitmap ImageBitmap ImageData ImageData HTMLImageElement HtmlImageElement
+        HTMLVideoElement HtmlVideoElement HTMLCanvasElement HtmlCanvasElement OffscreenCanvas OffscreenCanvas
+        VideoFrame VideoFrame);
+    Err(Error::bad("image", format!("a {} is not a picture", class_of(image))))
+}
+
+/// The name in `Object.prototype.toString`, which is the same whatever window the object is from.
+fn class_of(value: &JsValue) -> String {
+    let text = js_sys::Object::from(value.clone()).to_string();
+    let text = String::from(js_sys::JsString::from(text));
+    text.trim_start_matches("[object ").trim_end_matches(']').to_string()
+}

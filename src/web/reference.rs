@@ -1,0 +1,80 @@
+//! The CPU reference in the browser, and reference files. Only in the module that the package loads on demand.
+
+use super::error::js;
+use super::{Engine, Model, tensor};
+use crate::session::{Golden, verify};
+use crate::tensor::Tensor;
+use crate::weights::{Checkpoint, Synthetic, serialize};
+use crate::zoo;
+use js_sys::{Array, Float32Array, Function, Uint8Array};
+use serde_json::json;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+impl Model {
+    /// Compares every dispatch with the CPU reference, then the whole network, on a normalised NHWC input.
+    /// `progress(step, steps)` is called before each. JSON: [`crate::session::Report`]'s checks.
+    ///
+    /// # Errors
+    /// Those of [`verify`].
+    pub async fn verify(
+        &self,
+        engine: &Engine,
+        input: Vec<f32>,
+        shape: Vec<u32>,
+        progress: Function,
+    ) -> Result<String, JsValue> {
+        let input: Tensor = tensor(input, &shape)?;
+        let report = |step: usize, steps: usize| {
+            // What a listener throws is its own affair.
+            let _ = progress.call2(&JsValue::NULL, &(step as u32).into(), &(steps as u32).into());
+        };
+        let report = verify(&engine.0, self.session.bundle(), &input, report).await.map_err(js)?;
+        let check = |c: &crate::session::Check| {
+            json!({
+                "step": c.step, "label": c.label, "kernel": c.key, "shape": c.shape, "maxAbs": c.max_abs,
+                "relL2": c.rel_l2, "bound": c.bound, "passes": c.passes(),
+            })
+        };
+        Ok(json!(report.checks().map(check).collect::<Vec<_>>()).to_string())
+    }
+}
+
+/// Makes the model of a reference file: `[name, weights as a safetensors file, input, its shape, expected logits]`.
+///
+/// # Errors
+/// Those of [`Golden::new`].
+#[wasm_bindgen]
+pub fn golden(file: Vec<u8>) -> Result<Array, JsValue> {
+    let golden = Checkpoint::from_bytes("reference file", file).and_then(|file| Golden::new(&file)).map_err(js)?;
+    let bytes = file_of(golden.bundle.weights.checkpoint()).map_err(js)?;
+    let shape = golden.input.shape;
+    Ok([
+        JsValue::from(golden.bundle.model.name.as_str()),
+        Uint8Array::from(bytes.as_slice()).into(),
+        Float32Array::from(golden.input.data.as_slice()).into(),
+        [shape.n, shape.h, shape.w, shape.c].iter().map(|&s| JsValue::from(s as u32)).collect::<Array>().into(),
+        Float32Array::from(golden.logits.data.as_slice()).into(),
+    ]
+    .into_iter()
+    .collect())
+}
+
+/// A model's weights made by a rule, as a safetensors file: for measuring and for trying things.
+///
+/// # Errors
+/// [`crate::Error::Unknown`].
+#[wasm_bindgen]
+pub fn synthetic(arch: &str) -> Result<Vec<u8>, JsValue> {
+    let graph = zoo::find(arch).and_then(|model| model.build(&model.options()));
+    let weights = graph.and_then(|graph| Synthetic::default().state_of(&graph));
+    weights.and_then(|state| file_of(&state)).map_err(js)
+}
+
+fn file_of(checkpoint: &Checkpoint) -> crate::Result<Vec<u8>> {
+    let tensor = |name: &str| {
+        let shape = checkpoint.shape(name).unwrap_or_default().to_vec();
+        Ok((name.to_string(), shape, checkpoint.read_f32(name)?.into_owned()))
+    };
+    serialize("weights", &checkpoint.names().map(tensor).collect::<crate::Result<Vec<_>>>()?, &[])
+}

@@ -1,0 +1,58 @@
+// From web/build (what bindgen wrote) and the sources beside this file to web/dist, the package; checks its size.
+
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { brotliCompressSync, constants } from 'node:zlib';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { build } from 'esbuild';
+
+/** KB of 1000 bytes: the runtime is what a page loads before it can run anything. */
+const LIMITS = { raw: 525, brotli: 190 };
+
+const here = import.meta.dirname;
+const [from, dist] = [path.join(here, 'build'), path.join(here, 'dist')];
+rmSync(dist, { recursive: true, force: true });
+mkdirSync(dist);
+
+await build({
+  entryPoints: ['index.js', 'reference.js'].map((f) => path.join(here, f)),
+  outdir: dist,
+  bundle: true,
+  minify: true,
+  format: 'esm',
+  target: 'es2022',
+  external: ['./reference.js'],
+  logLevel: 'error',
+});
+
+const wasmOpt = path.join(path.dirname(createRequire(import.meta.url).resolve('binaryen')), 'bin/wasm-opt');
+const features = ['bulk-memory', 'bulk-memory-opt', 'reference-types', 'sign-ext', 'mutable-globals', 'nontrapping-float-to-int', 'multivalue'];
+for (const module of ['mbconv', 'mbconv_reference']) {
+  const [input, output] = [path.join(from, `${module}_bg.wasm`), path.join(dist, `${module}.wasm`)];
+  const flags = ['-Oz', '--strip-debug', '--strip-producers', ...features.map((f) => `--enable-${f}`)];
+  execFileSync(process.execPath, [wasmOpt, ...flags, input, '-o', output], { stdio: 'inherit' });
+}
+for (const file of ['index.d.ts', 'README.md']) cpSync(path.join(here, file), path.join(dist, file));
+for (const file of ['efficientnet_lite0.safetensors', 'imagenet1k_labels.txt']) {
+  cpSync(path.join(here, '../assets', file), path.join(dist, file));
+}
+
+const sizeOf = (files) => {
+  const bytes = files.map((f) => readFileSync(path.join(dist, f)));
+  const best = { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 24 } };
+  return {
+    raw: bytes.reduce((n, b) => n + b.length, 0) / 1000,
+    brotli: bytes.reduce((n, b) => n + brotliCompressSync(b, best).length, 0) / 1000,
+  };
+};
+const runtime = sizeOf(['index.js', 'mbconv.wasm']);
+const onDemand = sizeOf(['reference.js', 'mbconv_reference.wasm']);
+const text = ({ raw, brotli }) => `${raw.toFixed(0)} KB, ${brotli.toFixed(0)} KB brotli`;
+console.log(`runtime        ${text(runtime)} (at most ${LIMITS.raw} and ${LIMITS.brotli})`);
+console.log(`CPU reference  ${text(onDemand)}, loaded by verify`);
+console.log(`weights        ${(statSync(path.join(dist, 'efficientnet_lite0.safetensors')).size / 1000).toFixed(0)} KB, EfficientNet-Lite0 in f16`);
+if (runtime.raw > LIMITS.raw || runtime.brotli > LIMITS.brotli) {
+  console.error('the runtime is over its limit');
+  process.exitCode = 1;
+}

@@ -1,0 +1,127 @@
+// The device and the wasm module on it.
+
+import init, * as wasm from './build/mbconv.js';
+import { failure } from './errors.js';
+import { handOver, isLost } from './device.js';
+
+let ready;
+
+/** Fetches and compiles the module once. */
+function start() {
+  // What is resolved is the module's exports, its memory among them.
+  ready ??= init({ module_or_path: new URL('./mbconv.wasm', import.meta.url) }).catch((error) => {
+    ready = undefined;
+    throw failure('DownloadError', `mbconv.wasm: could not be loaded (${error.message})`, error);
+  });
+  return ready;
+}
+
+/** For what needs the module and no device; only after an engine was opened. */
+export const withEngine = (work) => work(wasm);
+
+export async function models() {
+  await start();
+  return JSON.parse(wasm.models());
+}
+
+const engines = new Map();
+let own;
+
+/** The engine on `device`, or on a device of our own that all models share. Each call wants a `release`. */
+export async function openEngine(device) {
+  if (!device) {
+    // A device that was lost or given up is not opened again.
+    const known = await own?.catch(() => undefined);
+    if (!known || known.ended) own = create();
+    const opening = own;
+    try {
+      return (await opening).hold();
+    } catch (error) {
+      if (own === opening) own = undefined;
+      throw error;
+    }
+  }
+  const known = engines.get(device);
+  if (known && !known.ended) return known.hold();
+  const { memory } = await start();
+  const adapter = { info: device.adapterInfo ?? {}, features: device.features, limits: device.limits };
+  const engine = new Engine(device, adapter, await handOver(device, adapter, () => wasm.Engine.open()), memory, false);
+  engines.set(device, engine);
+  return engine.hold();
+}
+
+async function create() {
+  const [{ device, adapter }, { memory }] = await Promise.all([openDevice(), start()]);
+  return new Engine(device, adapter, await handOver(device, adapter, () => wasm.Engine.open()), memory, true);
+}
+
+async function openDevice() {
+  const gpu = globalThis.navigator?.gpu;
+  if (!gpu) {
+    const why = globalThis.isSecureContext === false ? 'this page is not served over https' : 'this browser has no WebGPU';
+    throw failure('NoWebGpuError', `${why}: use a current Chrome, Edge, Firefox or Safari, over https`);
+  }
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
+  if (!adapter) {
+    throw failure('NoAdapterError', 'the browser offers no GPU: switch on hardware acceleration, or update the graphics driver');
+  }
+  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  try {
+    const device = await adapter.requestDevice({
+      label: 'mbconv',
+      requiredFeatures: ['timestamp-query'].filter((f) => adapter.features.has(f)),
+      requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
+    });
+    device.addEventListener('uncapturederror', (event) => console.error(`mbconv: ${event.error.message}`));
+    return { device, adapter };
+  } catch (error) {
+    throw failure('NoAdapterError', `the GPU refused a device (${error.message}): close other tabs that use it`, error);
+  }
+}
+
+class Engine {
+  #holders = 0;
+  ended = false;
+
+  constructor(device, adapter, inner, memory, ours) {
+    this.device = device;
+    this.adapter = adapter;
+    this.wasm = inner;
+    this.memory = memory;
+    this.ours = ours;
+    device.lost.then(() => (this.ended = true));
+  }
+
+  hold() {
+    this.#holders += 1;
+    return this;
+  }
+
+  release() {
+    this.#holders -= 1;
+    if (this.#holders > 0 || this.freed) return;
+    this.freed = this.ended = true;
+    this.wasm.free();
+    engines.delete(this.device);
+    if (this.ours) this.device.destroy();
+  }
+
+  facts() {
+    const { facts, class: kernels, pipelines } = JSON.parse(this.wasm.facts());
+    const { vendor = '', architecture = '', description = '' } = this.adapter.info;
+    const { timestamps, f16, caps: limits } = facts;
+    const wasmBytes = this.memory.buffer.byteLength;
+    return { vendor, architecture, description, kernels, pipelines, timestamps, f16, limits, wasmBytes };
+  }
+
+  /** Work on the device; what fails because it went says so. */
+  async guard(work) {
+    try {
+      return await work();
+    } catch (error) {
+      const why = await isLost(this.device);
+      if (!why || error.name === 'DeviceLostError') throw error;
+      throw failure('DeviceLostError', `the GPU device was lost (${why}): load the model again`, error);
+    }
+  }
+}

@@ -1,0 +1,259 @@
+// The package: models in a browser tab. Documentation is in index.d.ts.
+
+import { countCalls } from './calls.js';
+import { openEngine, withEngine } from './engine.js';
+import { failure } from './errors.js';
+import { pictureOf, sizeOf } from './images.js';
+import { read } from './download.js';
+
+export { models } from './engine.js';
+
+const here = (file) => new URL(/* @vite-ignore */ file, import.meta.url);
+
+/** Weights of the default model, beside this file. */
+export const defaultWeights = () => new URL('./efficientnet_lite0.safetensors', import.meta.url);
+
+export async function load(options = {}) {
+  const { weights = defaultWeights(), model, signal, onProgress } = options;
+  signal?.throwIfAborted();
+  const stop = new AbortController();
+  const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+  try {
+    // The device opens while the weights arrive.
+    const [engine, file, config] = await Promise.all([
+      openEngine(options.device),
+      read(weights, both, onProgress),
+      options.config === undefined ? undefined : textOf(options.config, both),
+    ]);
+    return await build(engine, options, (e) => e.load(file.bytes, file.name, model, config));
+  } catch (error) {
+    stop.abort(error);
+    throw signal?.aborted ? signal.reason : error;
+  }
+}
+
+export async function syntheticWeights(model) {
+  const reference = await import(/* @vite-ignore */ './reference.js');
+  return reference.syntheticWeights(model);
+}
+
+async function build(engine, { labels, signal }, make) {
+  let inner;
+  try {
+    inner = await engine.guard(() => make(engine.wasm));
+    signal?.throwIfAborted();
+    const facts = JSON.parse(inner.describe(1));
+    const names = await labelsOf(labels ?? facts.labels, facts.classes, signal);
+    if (!names || names.length === facts.classes) return new Model(engine, inner, facts, names);
+    throw failure('BadInputError', `${names.length} labels, but the model has ${facts.classes} classes`);
+  } catch (error) {
+    inner?.free();
+    engine.release();
+    throw error;
+  }
+}
+
+async function textOf(source, signal) {
+  if (typeof source === 'object' && source instanceof Blob) return source.text();
+  if (typeof source === 'string' && source.trimStart().startsWith('{')) return source;
+  if (typeof source === 'string' || source instanceof URL) {
+    return new TextDecoder().decode((await read(source, signal)).bytes);
+  }
+  return JSON.stringify(source);
+}
+
+let imagenet;
+
+async function labelsOf(given, classes, signal) {
+  if (Array.isArray(given)) return given;
+  if (given === undefined || given === null) {
+    if (classes !== 1000) return undefined;
+    imagenet ??= read(here('./imagenet1k_labels.txt')).catch((error) => {
+      imagenet = undefined;
+      throw error;
+    });
+    given = new TextDecoder().decode((await imagenet).bytes);
+    return given.trimEnd().split('\n');
+  }
+  const text = await textOf(given, signal);
+  return text.trimStart().startsWith('[') ? JSON.parse(text) : text.trimEnd().split(/\r?\n/);
+}
+
+export class Model {
+  #engine;
+  #inner;
+  #facts;
+  #labels;
+  #running = new Set();
+  #disposed;
+
+  constructor(engine, inner, facts, labels) {
+    this.#engine = engine;
+    this.#inner = inner;
+    this.#facts = facts;
+    this.#labels = labels;
+  }
+
+  get name() {
+    return this.#facts.name;
+  }
+
+  get classes() {
+    return this.#facts.classes;
+  }
+
+  get adapter() {
+    return this.#engine.facts();
+  }
+
+  get device() {
+    return this.#engine.device;
+  }
+
+  get lost() {
+    return this.#engine.device.lost;
+  }
+
+  label(index) {
+    return this.#labels?.[index] ?? `class ${index}`;
+  }
+
+  warmUp(batch = 1) {
+    return this.#do((inner) => inner.warm_up(batch));
+  }
+
+  async classify(input, { k = 5, signal } = {}) {
+    const { outputs, single } = await this.#infer(input, [], signal);
+    const { data, shape } = outputs.get('logits');
+    const rows = Array.from({ length: shape[0] }, (_, i) => {
+      const best = withEngine((wasm) => wasm.top(data.subarray(i * this.classes, (i + 1) * this.classes), k));
+      return Array.from({ length: best.length / 2 }, (_, j) => ({
+        index: best[2 * j],
+        label: this.label(best[2 * j]),
+        probability: best[2 * j + 1],
+      }));
+    });
+    return single ? rows[0] : rows;
+  }
+
+  async embed(input, { signal } = {}) {
+    const { outputs, single } = await this.#infer(input, [], signal);
+    const { data, shape } = outputs.get('embedding');
+    const rows = Array.from({ length: shape[0] }, (_, i) => data.slice(i * shape[3], (i + 1) * shape[3]));
+    return single ? rows[0] : rows;
+  }
+
+  async run(input, { keep = [], shape, signal } = {}) {
+    const { outputs, ms, gpuMs } = await this.#infer(input, keep, signal, shape);
+    return { outputs: Object.fromEntries(outputs), ms, gpuMs };
+  }
+
+  describe(batch = 1) {
+    this.#check();
+    if (batch === 1) return structuredClone(this.#facts);
+    return JSON.parse(this.#inner.describe(batch));
+  }
+
+  async profile(input) {
+    const picture = await pictureOf(input);
+    const size = sizeOf(picture);
+    const calls = countCalls();
+    try {
+      return await this.#do(async (inner) => {
+        await inner.run_images([picture], size);
+        calls.start();
+        const start = performance.now();
+        await inner.run_images([picture], size);
+        const total = performance.now() - start;
+        const border = calls.stop();
+        const [upload, compute, readback] = await inner.phases(picture, size);
+        const { ms, gpuClock } = JSON.parse(await inner.profile(1));
+        const steps = this.#facts.steps.map((step, i) => ({ ...step, ms: ms[i] }));
+        return { ms: total, phases: { upload, compute, readback }, border, gpuClock, steps };
+      });
+    } finally {
+      calls.stop();
+      if (picture !== input) picture.close?.();
+    }
+  }
+
+  async verify({ input, shape, onStep } = {}) {
+    const [n, h, w, c] = this.#facts.input;
+    const dimensions = shape ?? [n, h, w, c];
+    const values = input ?? noise(dimensions.reduce((a, b) => a * b, 1));
+    this.#check();
+    const { checkWith } = await import(/* @vite-ignore */ './reference.js');
+    return this.#do((inner) =>
+      checkWith(this.#engine, { arch: this.name, bytes: inner.checkpoint() }, values, dimensions, onStep),
+    );
+  }
+
+  async dispose() {
+    if (this.#disposed) return this.#disposed;
+    this.#disposed = (async () => {
+      await Promise.allSettled(this.#running);
+      this.#inner.free();
+      this.#engine.release();
+    })();
+    return this.#disposed;
+  }
+
+  #check() {
+    if (this.#disposed) throw failure('DisposedError', `${this.name} was disposed of: load it again`);
+  }
+
+  async #do(work) {
+    this.#check();
+    const running = this.#engine.guard(() => work(this.#inner));
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+
+  async #infer(input, keep, signal, shape) {
+    signal?.throwIfAborted();
+    this.#check();
+    if (input instanceof Float32Array) {
+      const dimensions = shape ?? this.#shapeOf(input);
+      const flat = await this.#do((inner) => inner.run(input, dimensions, keep));
+      return { ...unpack(flat), single: dimensions[0] === 1 };
+    }
+    if (keep.length) throw failure('BadInputError', 'keep: only with a Float32Array input; see describe() for its shape');
+    const single = !Array.isArray(input);
+    const given = single ? [input] : input;
+    if (!given.length) throw failure('BadInputError', 'input: an empty list');
+    const pictures = await Promise.all(given.map(pictureOf));
+    try {
+      signal?.throwIfAborted();
+      const flat = await this.#do((inner) => inner.run_images(pictures, pictures.flatMap(sizeOf)));
+      return { ...unpack(flat), single };
+    } finally {
+      pictures.forEach((picture, i) => picture !== given[i] && picture.close?.());
+    }
+  }
+
+  #shapeOf(input) {
+    const [, h, w, c] = this.#facts.input;
+    const n = input.length / (h * w * c);
+    if (Number.isInteger(n) && n > 0) return [n, h, w, c];
+    throw failure('BadInputError', `input: ${input.length} values are no batch of ${h} x ${w} x ${c} (H, W, C): say its shape`);
+  }
+}
+
+function unpack([ms, gpuMs, ...rest]) {
+  const outputs = new Map();
+  for (let i = 0; i < rest.length; i += 3) outputs.set(rest[i], { shape: rest[i + 1], data: rest[i + 2] });
+  return { outputs, ms, gpuMs: gpuMs < 0 ? undefined : gpuMs };
+}
+
+/** The same numbers in -1 to 1 each time, so that a verification can be repeated. */
+function noise(length) {
+  let state = 1;
+  return Float32Array.from({ length }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  });
+}

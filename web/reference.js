@@ -1,0 +1,42 @@
+// The CPU reference, on the device of the model under test: loaded by `verify` alone.
+
+import init, * as wasm from './build/mbconv_reference.js';
+import { handOver } from './device.js';
+
+let ready;
+
+function start() {
+  ready ??= init({ module_or_path: new URL('./mbconv_reference.wasm', import.meta.url) }).catch((error) => {
+    ready = undefined;
+    throw error;
+  });
+  return ready;
+}
+
+/** Checks of every dispatch and of the whole network, see `Model.verify`. */
+export async function checkWith({ device, adapter }, { arch, bytes }, input, shape, onStep = () => {}) {
+  await start();
+  const engine = await handOver(device, adapter, () => wasm.Engine.open());
+  let model;
+  try {
+    model = await engine.load(bytes, arch, arch);
+    const checks = JSON.parse(await model.verify(engine, input, shape, onStep));
+    return { checks, passes: checks.every((c) => c.passes) };
+  } finally {
+    model?.free();
+    engine.free();
+  }
+}
+
+/** The model, weights, input and expected logits of a reference file (tests/goldens). */
+export async function golden(file) {
+  await start();
+  const [arch, weights, input, shape, logits] = wasm.golden(file);
+  return { arch, weights, input, shape, logits };
+}
+
+/** A model's weights made by a rule, as a safetensors file. */
+export async function syntheticWeights(model) {
+  await start();
+  return wasm.synthetic(model);
+}
