@@ -28,10 +28,10 @@ override WG_X: u32 = 4u;
 override K: u32 = 3u;
 override STRIDE: u32 = 1u;
 override RESIDUAL: u32 = 0u;
-override KEEP: u32 = 0u;
-override SHIFT: u32 = 0u;
 // Fixed when the pipeline is made: SwiftShader executes every branch.
 override ACT: u32 = 0u;
+override KEEP: u32 = 0u;
+override SHIFT: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<f32>;

@@ -2,8 +2,8 @@
 // one a lane otherwise (SwiftShader): neighbouring lanes take neighbouring output channels, all of the same positions.
 //
 // An invocation computes 8 positions x 8 channels, WG_X apart. Grid: x over positions, y over channels, z over slices.
-// Everything else is as in pointwise.wgsl but for the view of weights and outputs, which are single channels here. What is applied to the sums is fixed when the pipeline is made:
-// SwiftShader executes every branch.
+// Everything else is as in pointwise.wgsl but for the view of weights and outputs, which are single channels here. What is
+// applied to the sums is fixed when the pipeline is made: SwiftShader executes every branch.
 
 override WG_X: u32 = 4u;
 override ACT: u32 = 0u;
@@ -16,7 +16,7 @@ override JOIN: u32 = 0u;
 @group(0) @binding(4) var<storage, read> gate: array<Stored>;
 @group(0) @binding(5) var<storage, read> residual: array<f32>;
 
-// The values at `at` of four channels.
+// The values at `at` of the invocation's four channels.
 fn channels(at: u32, n: vec4<u32>) -> vec4<f32> {
     return vec4<f32>(weights[at + n.x], weights[at + n.y], weights[at + n.z], weights[at + n.w]);
 }
@@ -25,11 +25,21 @@ fn add(sum: vec4<f32>, x: vec4<f32>, w: mat4x4<f32>) -> vec4<f32> {
     return sum + x.x * w[0] + x.y * w[1] + x.z * w[2] + x.w * w[3];
 }
 
+// The weights from four inputs to four channels.
+fn block(at: u32, width: u32, n: vec4<u32>, g: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(
+        channels(at, n) * g.x,
+        channels(at + width, n) * g.y,
+        channels(at + 2u * width, n) * g.z,
+        channels(at + 3u * width, n) * g.w,
+    );
+}
+
 // Stores one channel; by turns with another tensor, one of each.
 fn store(position: u32, channel: u32, y: f32, other: f32) {
     let at = position * params.y4 * 4u;
     if (INTERLEAVE == 1u) {
-        // The output has an even number of channels: both have a place, or none.
+        // The output's quads are even in number of channels: both have a place, or none.
         if (2u * channel < params.y4 * 4u) {
             output[at + 2u * channel] = other;
             output[at + 2u * channel + 1u] = y;
@@ -39,7 +49,7 @@ fn store(position: u32, channel: u32, y: f32, other: f32) {
     }
 }
 
-// Joins and stores four sums of a position; of the channels `n` those below `end` are this product's.
+// Of the channels `n` those below `end` are this tile's.
 fn finish(sum: vec4<f32>, position: u32, n: vec4<u32>, end: u32) {
     var other = vec4<f32>(0.0);
     if (JOIN > 0u) {
@@ -63,24 +73,14 @@ fn finish(sum: vec4<f32>, position: u32, n: vec4<u32>, end: u32) {
     }
 }
 
-// The weights from four inputs to four channels.
-fn block(at: u32, width: u32, n: vec4<u32>, g: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4<f32>(
-        channels(at, n) * g.x,
-        channels(at + width, n) * g.y,
-        channels(at + 2u * width, n) * g.z,
-        channels(at + 3u * width, n) * g.w,
-    );
-}
-
 @compute @workgroup_size(WG_X)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
     let width = params.cout4 * 4u;
     let tile = place(group.y, 2u * WG_X);
-    let end = (tile.n + tile.quads) * 4u;
     let n = vec4<u32>(tile.n * 4u + local.x) + vec4<u32>(0u, 1u, 2u, 3u) * WG_X;
     let m = n + 4u * WG_X;
-    // Past the last channel the last one is computed again, past the last position that one.
+    let end = (tile.n + tile.quads) * 4u;
+    // Past the last channel the last one is computed again and not stored, past the last position that one.
     let n_read = min(n, vec4<u32>(width - 1u));
     let m_read = min(m, vec4<u32>(width - 1u));
     let row = group.x * 8u;
@@ -113,35 +113,36 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
     var m6 = m_bias;
     var m7 = m_bias;
     for (var k = 0u; k < params.cin4; k++) {
+        let quad = tile.k0 + k;
         var g = vec4<f32>(1.0);
         if (GATE == 1u) {
-            g = unpack(gate[group.z * params.x4 + tile.k0 + k]);
+            g = unpack(gate[group.z * params.x4 + quad]);
         }
         let at = (k * 4u + 1u) * width;
         let w = block(at, width, n_read, g);
         let v = block(at, width, m_read, g);
-        let x0 = unpack(input[r0 * params.x4 + tile.k0 + k]);
+        let x0 = unpack(input[r0 * params.x4 + quad]);
         n0 = add(n0, x0, w);
         m0 = add(m0, x0, v);
-        let x1 = unpack(input[r1 * params.x4 + tile.k0 + k]);
+        let x1 = unpack(input[r1 * params.x4 + quad]);
         n1 = add(n1, x1, w);
         m1 = add(m1, x1, v);
-        let x2 = unpack(input[r2 * params.x4 + tile.k0 + k]);
+        let x2 = unpack(input[r2 * params.x4 + quad]);
         n2 = add(n2, x2, w);
         m2 = add(m2, x2, v);
-        let x3 = unpack(input[r3 * params.x4 + tile.k0 + k]);
+        let x3 = unpack(input[r3 * params.x4 + quad]);
         n3 = add(n3, x3, w);
         m3 = add(m3, x3, v);
-        let x4 = unpack(input[r4 * params.x4 + tile.k0 + k]);
+        let x4 = unpack(input[r4 * params.x4 + quad]);
         n4 = add(n4, x4, w);
         m4 = add(m4, x4, v);
-        let x5 = unpack(input[r5 * params.x4 + tile.k0 + k]);
+        let x5 = unpack(input[r5 * params.x4 + quad]);
         n5 = add(n5, x5, w);
         m5 = add(m5, x5, v);
-        let x6 = unpack(input[r6 * params.x4 + tile.k0 + k]);
+        let x6 = unpack(input[r6 * params.x4 + quad]);
         n6 = add(n6, x6, w);
         m6 = add(m6, x6, v);
-        let x7 = unpack(input[r7 * params.x4 + tile.k0 + k]);
+        let x7 = unpack(input[r7 * params.x4 + quad]);
         n7 = add(n7, x7, w);
         m7 = add(m7, x7, v);
     }

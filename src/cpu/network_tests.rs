@@ -82,8 +82,8 @@ fn meets_golden(case: &str, lite: bool) {
     let state = recipe.state(&tensors).unwrap();
     let naming = Naming::of(&state).unwrap();
     let graph = efficientnet(lite).unwrap();
-    assert_eq!(naming.num_classes(&state), Some(1000));
-    assert_eq!(naming.in_channels(&state), Some(3));
+    assert_eq!(naming.num_classes(&graph, &state), Some(1000));
+    assert_eq!(naming.in_channels(&graph, &state), Some(3));
     let weights = Weights::new(&graph, state, &naming).unwrap();
     let shape = Shape::new(1, 224, 224, 3);
     let input = Tensor::from_nchw(shape, &make_input(&recipe.salt, [1, 3, 224, 224])).unwrap();

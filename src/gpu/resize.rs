@@ -7,7 +7,7 @@ use crate::kernels::{Launch, Role};
 use std::sync::Arc;
 
 /// Pixels of a tile: larger pictures go to the device in parts, so that any picture takes the same memory.
-const TILE_PIXELS: usize = 4 << 20;
+const TILE_PIXELS: usize = 16 << 20;
 /// WebGPU wants rows of a copy between textures and buffers this far apart.
 const ROW_PIXELS: usize = 64;
 const PARAMS_STRIDE: u64 = 256;

@@ -145,6 +145,15 @@ impl Builder {
         self.push(name, Op::Activation(act), &[normalised], x.channels)
     }
 
+    /// Convolution and batch norm by their names, without an activation.
+    ///
+    /// # Errors
+    /// As [`Builder::conv`].
+    pub fn conv_bn(&mut self, names: [&str; 2], x: Value, args: ConvArgs) -> Result<Value> {
+        let y = self.conv(names[0], x, args)?;
+        self.bn_act(names[1], y, Activation::Identity)
+    }
+
     /// Declares a batch norm that checkpoints hold and the network never applies.
     pub fn unused_bn(&mut self, name: &str, channels: usize) {
         self.bn_params(name, channels);

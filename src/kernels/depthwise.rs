@@ -175,9 +175,10 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
     let (kernel, stride) = (window.kernel as u32, window.stride as u32);
     let mut consts =
         vec![("K", kernel), ("RESIDUAL", args.join.is_some().into()), ("STRIDE", stride), ("WG_X", variant.wg_x)];
-    match variant.lanes {
-        true => consts.push(("ACT", args.act.code())),
-        false => consts.extend([("COLS", variant.cols), ("ROLL", variant.roll.into()), ("WG_Y", variant.wg_y)]),
+    if variant.lanes {
+        consts.push(("ACT", args.act.code()));
+    } else {
+        consts.extend([("COLS", variant.cols), ("ROLL", variant.roll.into()), ("WG_Y", variant.wg_y)]);
     }
     if args.keep_input {
         consts.extend([("KEEP", 1), ("SHIFT", args.kept() as u32 % 4)]);

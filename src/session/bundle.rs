@@ -38,7 +38,7 @@ impl Bundle {
     /// [`Error::Mismatch`] listing every tensor at fault, and the registered model it looks like where there is one.
     pub fn new(model: Model, checkpoint: Checkpoint) -> Result<Self> {
         let naming = Naming::of(&checkpoint)?;
-        let options = options(&model, &checkpoint, &naming);
+        let options = options(&model, &checkpoint, &naming)?;
         let graph = model.build(&options)?;
         let checkpoint = std::sync::Arc::new(checkpoint);
         let weights = Weights::new(&graph, std::sync::Arc::clone(&checkpoint), &naming);
@@ -114,21 +114,29 @@ impl Bundle {
     }
 }
 
-fn options(model: &Model, checkpoint: &Checkpoint, naming: &Naming) -> Options {
+fn options(model: &Model, checkpoint: &Checkpoint, naming: &Naming) -> Result<Options> {
     let defaults = model.options();
-    Options {
-        in_channels: naming.in_channels(checkpoint).unwrap_or(defaults.in_channels),
-        num_classes: naming.num_classes(checkpoint).unwrap_or(defaults.num_classes),
+    let graph = model.build(&defaults)?;
+    Ok(Options {
+        in_channels: naming.in_channels(&graph, checkpoint).unwrap_or(defaults.in_channels),
+        num_classes: naming.num_classes(&graph, checkpoint).unwrap_or(defaults.num_classes),
         bn_eps: model.torchvision_bn_eps.filter(|_| naming.scheme.is_torchvision()),
-    }
+    })
 }
 
-/// The registered models whose tensors are exactly the checkpoint's. Where only padding and epsilon differ, the naming
-/// decides as far as it can: each model lists the schemes that its checkpoints come in.
+/// The registered models whose tensors are exactly the checkpoint's. Where only padding, strides and epsilon differ, the
+/// naming decides as far as it can: each model lists the schemes that its checkpoints come in, and one that weights are
+/// published for goes before one that there are none for.
 fn candidates(checkpoint: &Checkpoint) -> Vec<Model> {
     let Ok(naming) = Naming::of(checkpoint) else { return Vec::new() };
     let scheme = naming.scheme.to_string();
     let named = |m: &Model| m.checkpoints.iter().any(|c| c.naming == scheme);
-    let fits = |m: &Model| m.build(&options(m, checkpoint, &naming)).is_ok_and(|g| Weights::fit(&g, checkpoint) == 0);
-    zoo::models().into_iter().filter(|m| named(m) && fits(m)).collect()
+    let graph = |m: &Model| m.build(&options(m, checkpoint, &naming)?);
+    let fits = |m: &Model| graph(m).is_ok_and(|g| Weights::fit(&g, checkpoint) == 0);
+    let mut fitting: Vec<Model> = zoo::models().into_iter().filter(|m| named(m) && fits(m)).collect();
+    let published = |m: &Model| m.checkpoints.iter().any(|c| c.naming == scheme && c.published);
+    if fitting.iter().any(published) {
+        fitting.retain(published);
+    }
+    fitting
 }

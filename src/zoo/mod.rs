@@ -9,6 +9,7 @@ mod fault;
 mod fbnet;
 #[cfg(feature = "cli")]
 mod file;
+mod ghostnet;
 mod mnasnet;
 mod mobilenet_v1;
 mod mobilenet_v2;
@@ -18,6 +19,8 @@ mod network;
 #[cfg(feature = "cli")]
 mod position;
 mod proxylessnas;
+mod resnet;
+mod shufflenet_v2;
 mod stage;
 
 pub use blocks::{Block, Ends, Kind, Skip, Squeeze, Width, block};
@@ -29,20 +32,24 @@ pub use network::{Head, Multipliers, Network, Row, SqueezeRule, Stem};
 pub use stage::{OwnBlocks, Stage};
 
 use crate::error::{Error, Result};
-use crate::graph::Graph;
+use crate::graph::{Builder, Graph, Value};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// The families, each a function that lists its models. A new family is one line here.
 pub const ALL: &[fn() -> Vec<Model>] = &[
     efficientnet::models,
     efficientnet_v2::models,
     fbnet::models,
+    ghostnet::models,
     mnasnet::models,
     mobilenet_v1::models,
     mobilenet_v2::models,
     mobilenet_v3::models,
     mobilenext::models,
     proxylessnas::models,
+    resnet::models,
+    shufflenet_v2::models,
 ];
 
 /// The families with a width multiplier, each a function that makes a model of any width from its name.
@@ -83,17 +90,28 @@ impl From<(f64, f64, f64)> for Published {
     }
 }
 
+/// Tables and wiring of a family that is no list of blocks.
+pub trait Architecture: std::fmt::Debug + Send + Sync {
+    /// The graph, named `name`.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`] when the tables are inconsistent.
+    fn build(&self, name: &str, options: &Options) -> Result<Graph>;
+}
+
 /// How a model becomes a graph.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Wiring {
     /// EfficientNet's table, which users write, too.
     EfficientNet(efficientnet::EfficientNet),
     /// A list of blocks.
     Network(Network),
+    /// A family's own.
+    Own(Arc<dyn Architecture>),
 }
 
 /// A registered model, or one from an architecture file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Model {
     /// Its name, timm's where timm has the model.
     pub name: String,
@@ -150,6 +168,7 @@ impl Model {
         match &self.wiring {
             Wiring::EfficientNet(arch) => arch.build(&self.name, options),
             Wiring::Network(network) => network.build(&self.name, options),
+            Wiring::Own(family) => family.build(&self.name, options),
         }
     }
 
@@ -182,19 +201,28 @@ impl From<Network> for Wiring {
     }
 }
 
+/// Ends a network in a linear classifier of that name; what it sees is the network's `embedding`.
+fn classify(mut b: Builder, name: &str, features: Value, options: &Options) -> Result<Graph> {
+    let logits = b.linear(name, features, options.num_classes)?;
+    b.output("logits", logits);
+    b.output("embedding", features);
+    b.finish()
+}
+
 /// Every registered model.
 pub fn models() -> Vec<Model> {
     ALL.iter().flat_map(|family| family()).collect()
 }
 
 /// The model of that name or alias: registered, or of a family in [`OF_ANY_WIDTH`] (`mobilenetv2_060`, the width in
-/// percent). Case does not matter, nor does `-` for `_`; a timm tag behind a dot is dropped.
+/// percent). Case does not matter, nor does `-` for `_`; a timm tag, behind a dot and starting with a letter, is dropped.
 ///
 /// # Errors
 /// [`Error::Unknown`] with the nearest names.
 pub fn find(name: &str) -> Result<Model> {
     let normal = |n: &str| n.to_lowercase().replace('-', "_");
-    let wanted = normal(name.split('.').next().unwrap_or(name));
+    let tag = name.match_indices('.').find(|dot| name[dot.0 + 1..].starts_with(|c: char| c.is_ascii_alphabetic()));
+    let wanted = normal(&name[..tag.map_or(name.len(), |dot| dot.0)]);
     let mut models = models();
     let at = models.iter().position(|m| m.name == wanted || m.aliases.iter().any(|a| normal(a) == wanted));
     match at {
@@ -253,6 +281,16 @@ mod tests {
             ("mobilenext_140", 6_126_168, 588_319_256),
             ("mobilenext_140_nested_id25", 5_491_352, 557_630_360),
             ("mobilenext_025_nested_id100", 1_739_296, 46_857_056),
+            ("ghostnet_050", 2_587_292, 42_328_152),
+            ("resnet34", 21_797_672, 3_663_761_408),
+            ("resnet101", 44_549_160, 7_801_405_440),
+            ("resnet50_v1", 25_557_032, 3_857_973_248),
+            ("resnet101_v1", 44_549_160, 7_570_194_432),
+            ("resnet152_v1", 60_192_808, 11_282_415_616),
+            ("resnet200_v1", 64_673_832, 14_776_270_848),
+            ("shufflenet_v2_x0_5", 1_366_792, 40_476_448),
+            ("shufflenet_v2_x1_0", 2_278_604, 144_907_992),
+            ("shufflenet_v2_x2_0", 7_393_996, 583_253_464),
         ] {
             let model = find(name).unwrap();
             let counts = model.build(&model.options()).unwrap().counts(model.resolution, model.resolution).unwrap();

@@ -78,6 +78,9 @@ cases! {
     mnasnet_a1 mnasnet_b1
     fbnet_b fbnetc_100
     proxylessnas_mobile
+    ghostnet_100 ghostnet_130
+    shufflenet_v2_x1_5
+    tv_resnet18 tv_resnet50 tv_resnet152 resnet200
 }
 
 #[test]

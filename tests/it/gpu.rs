@@ -312,7 +312,7 @@ fn pictures_resized_on_the_gpu_equal_those_of_the_cpu() {
             let session = block_on(GpuSession::new(Arc::clone(&gpu), bundle)).unwrap();
             let mut executor = block_on(session.executor([2, 64, 96])).unwrap();
             // Smaller and larger than the input, narrow, and one of several tiles.
-            for (width, height) in [(96, 64), (31, 23), (640, 427), (5000, 3), (3000, 2000)] {
+            for (width, height) in [(96, 64), (31, 23), (640, 427), (5000, 3), (6000, 3000)] {
                 let rgba = picture(width, height);
                 let pixels = Pixels::from_rgba(width, height, &rgba).unwrap();
                 let one = preprocess::prepare(&pixels, &facts, in_channels).unwrap();

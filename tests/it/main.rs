@@ -1,5 +1,6 @@
 //! Integration tests: the crate from outside, on the files of `assets/`, `tests/goldens/` and `tests/fixtures/`.
 
+mod checkpoints;
 mod cli;
 mod documentation;
 mod goldens;

@@ -188,7 +188,7 @@ test('a picture of 100 megapixels goes through in tiles, and gives what a smalle
     return { largest, difference: Math.sqrt(huge.reduce((sum, v, i) => sum + (v - small[i]) ** 2, 0)) / norm };
   });
   console.log(`  largest texture ${(largest / 1e6).toFixed(1)} megapixels, logits ${difference.toExponential(1)} apart`);
-  assert.ok(largest > 0 && largest < 5e6);
+  assert.ok(largest > 0 && largest < 18e6);
   // The edge between the halves falls on other fractions of a pixel.
   assert.ok(difference < 0.05, `${difference}`);
 });

@@ -1,18 +1,19 @@
-//! How checkpoints name their tensors, and how these names relate to the graph's, which are timm's.
+//! How checkpoints name their tensors, and how these names relate to the graph's, which are timm's
+//! where timm has the network.
 
 mod tables;
 
 use super::Checkpoint;
 use crate::error::{Error, Result};
-use crate::graph::Graph;
+use crate::graph::{Graph, NodeId, Op};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use tables::{Form, Pair, Table};
+use tables::{Form, Own, Pair, Table};
 
 /// A way of naming the tensors of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// timm's, which the graphs use themselves: `blocks.1.0.conv_pw.weight`.
+    /// timm's, which the graphs use themselves: `blocks.1.0.conv_pw.weight`. torchvision's ResNets have the same.
     Timm,
     /// torchvision's of EfficientNet: `features.2.0.block.0.0.weight`.
     Torchvision,
@@ -20,6 +21,8 @@ pub enum Scheme {
     TorchvisionMobilenetV2,
     /// torchvision's of MobileNetV3: `features.2.block.0.0.weight`.
     TorchvisionMobilenetV3,
+    /// torchvision's of ShuffleNetV2, which its graphs use themselves: `stage2.0.branch1.0.weight`.
+    TorchvisionShufflenetV2,
     /// pytorchcv's of ProxylessNAS: `features.stage2.unit1.body.bc_conv.conv.weight`.
     Pytorchcv,
     /// kuangliu/pytorch-cifar's of MobileNetV1: `layers.1.conv1.weight`.
@@ -36,11 +39,12 @@ pub enum Scheme {
 
 impl Scheme {
     /// Every scheme.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Timm,
         Self::Torchvision,
         Self::TorchvisionMobilenetV2,
         Self::TorchvisionMobilenetV3,
+        Self::TorchvisionShufflenetV2,
         Self::Pytorchcv,
         Self::PytorchCifar,
         Self::EfficientNetPytorch,
@@ -49,36 +53,48 @@ impl Scheme {
         Self::MobileNextDagger,
     ];
 
-    /// Its table; `None` for timm's, which needs none.
-    const fn table(self) -> Option<&'static Table> {
+    const fn names(self) -> Names {
         match self {
-            Self::Timm => None,
-            Self::Torchvision => Some(&tables::TORCHVISION),
-            Self::TorchvisionMobilenetV2 => Some(&tables::TORCHVISION_MOBILENET_V2),
-            Self::TorchvisionMobilenetV3 => Some(&tables::TORCHVISION_MOBILENET_V3),
-            Self::Pytorchcv => Some(&tables::PYTORCHCV),
-            Self::PytorchCifar => Some(&tables::PYTORCH_CIFAR),
-            Self::EfficientNetPytorch => Some(&tables::EFFICIENTNET_PYTORCH),
-            Self::MobileNext => Some(&tables::MOBILENEXT),
-            Self::MobileNextNested => Some(&tables::MOBILENEXT_NESTED),
-            Self::MobileNextDagger => Some(&tables::MOBILENEXT_DAGGER),
+            Self::Timm => Names::Own(&tables::TIMM),
+            Self::Torchvision => Names::Table(&tables::TORCHVISION),
+            Self::TorchvisionMobilenetV2 => Names::Table(&tables::TORCHVISION_MOBILENET_V2),
+            Self::TorchvisionMobilenetV3 => Names::Table(&tables::TORCHVISION_MOBILENET_V3),
+            Self::TorchvisionShufflenetV2 => Names::Own(&tables::TORCHVISION_SHUFFLENET_V2),
+            Self::Pytorchcv => Names::Table(&tables::PYTORCHCV),
+            Self::PytorchCifar => Names::Table(&tables::PYTORCH_CIFAR),
+            Self::EfficientNetPytorch => Names::Table(&tables::EFFICIENTNET_PYTORCH),
+            Self::MobileNext => Names::Table(&tables::MOBILENEXT),
+            Self::MobileNextNested => Names::Table(&tables::MOBILENEXT_NESTED),
+            Self::MobileNextDagger => Names::Table(&tables::MOBILENEXT_DAGGER),
+        }
+    }
+
+    /// Its table; `None` where graphs use its names themselves.
+    const fn table(self) -> Option<&'static Table> {
+        match self.names() {
+            Names::Own(_) => None,
+            Names::Table(table) => Some(table),
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self.names() {
+            Names::Own(own) => own.title,
+            Names::Table(table) => table.title,
         }
     }
 
     /// Whether it is torchvision's, for whichever family.
     pub fn is_torchvision(self) -> bool {
-        self.table().is_some_and(|t| t.title == tables::TORCHVISION.title)
+        self.title() == tables::TORCHVISION.title
     }
 
-    /// Tensors by which the scheme is recognised: one, and another in case that is missing.
-    fn marks(self) -> [&'static str; 2] {
-        self.table().map_or(["conv_stem.weight", "blocks.0.0.bn1.weight"], |t| t.marks)
-    }
-
-    /// The weight of a module outside the blocks.
-    fn weight(self, module: &str) -> String {
-        let name = self.table().and_then(|t| lookup(t.outside, module)).unwrap_or(module);
-        format!("{name}.weight")
+    /// Tensors by which the scheme is recognised, and that no other scheme has: some in case others are missing.
+    const fn marks(self) -> &'static [&'static str] {
+        match self.names() {
+            Names::Own(own) => own.marks,
+            Names::Table(table) => &table.marks,
+        }
     }
 
     /// The scheme's name of the module `module` (timm's name) when its output is the same value: stem,
@@ -91,7 +107,7 @@ impl Scheme {
 
     /// Inverse of [`Scheme::module`]: the graph's name of a module that the scheme calls `module`.
     pub fn canonical_module(self, graph: &Graph, module: &str) -> Option<String> {
-        if self == Self::Timm {
+        if self.table().is_none() {
             return Some(module.into());
         }
         let layout = Layout::of(graph);
@@ -101,8 +117,14 @@ impl Scheme {
 
 impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.table().map_or("timm", |t| t.title))
+        f.pad(self.title())
     }
+}
+
+/// Where a scheme's names come from.
+enum Names {
+    Own(&'static Own),
+    Table(&'static Table),
 }
 
 /// How one checkpoint names its tensors: a scheme, with a prefix on every name.
@@ -123,14 +145,12 @@ impl Naming {
     /// Recognises the naming from the names themselves; the shortest prefix wins.
     pub fn detect<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let names: Vec<&str> = names.into_iter().collect();
-        (0..2).find_map(|mark| {
-            let found = Scheme::ALL.into_iter().flat_map(|scheme| {
-                let prefixes = names.iter().filter_map(move |n| n.strip_suffix(scheme.marks()[mark]));
-                prefixes.filter(|p| p.is_empty() || p.ends_with('.')).map(move |p| (scheme, p))
-            });
-            let (scheme, prefix) = found.min_by_key(|f| f.1.len())?;
-            Some(Self { scheme, prefix: prefix.into() })
-        })
+        let found = Scheme::ALL.into_iter().flat_map(|scheme| scheme.marks().iter().map(move |mark| (scheme, mark)));
+        let found =
+            found.flat_map(|(scheme, mark)| names.iter().filter_map(move |n| Some((scheme, n.strip_suffix(mark)?))));
+        let (scheme, prefix) =
+            found.filter(|(_, p)| p.is_empty() || p.ends_with('.')).min_by_key(|(_, prefix)| prefix.len())?;
+        Some(Self { scheme, prefix: prefix.into() })
     }
 
     /// The naming of `checkpoint`.
@@ -150,14 +170,22 @@ impl Naming {
         })
     }
 
-    /// Classes of `checkpoint`'s classifier: the rows of its weight. `None` without a classifier.
-    pub fn num_classes(&self, checkpoint: &Checkpoint) -> Option<usize> {
-        checkpoint.shape(&self.prefixed(&self.scheme.weight("classifier")))?.first().copied()
+    /// Classes of `checkpoint`: the rows of the weight that makes the logits in `graph`. `None` where it is not there.
+    pub fn num_classes(&self, graph: &Graph, checkpoint: &Checkpoint) -> Option<usize> {
+        self.weight_shape(graph, checkpoint, graph.outputs.first()?.1)?.first().copied()
     }
 
-    /// Channels of the images that `checkpoint` takes: dimension 1 of the stem's weight.
-    pub fn in_channels(&self, checkpoint: &Checkpoint) -> Option<usize> {
-        checkpoint.shape(&self.prefixed(&self.scheme.weight("conv_stem")))?.get(1).copied()
+    /// Channels of the images that `checkpoint` takes: dimension 1 of the weight that reads the input in `graph`.
+    pub fn in_channels(&self, graph: &Graph, checkpoint: &Checkpoint) -> Option<usize> {
+        let stem = graph.nodes.iter().position(|node| node.inputs == [0])?;
+        self.weight_shape(graph, checkpoint, stem)?.get(1).copied()
+    }
+
+    /// Shape in `checkpoint` of a node's weight.
+    fn weight_shape<'a>(&self, graph: &Graph, checkpoint: &'a Checkpoint, node: NodeId) -> Option<&'a [usize]> {
+        let Op::Conv2d(conv) = graph.nodes[node].op else { return None };
+        let name = Layout::of(graph).rename(self.scheme, &graph.params[conv.weight].name)?;
+        checkpoint.shape(&self.prefixed(&name))
     }
 
     /// For each stored parameter of `graph`, by its name there, the name in a checkpoint of this naming:
@@ -176,6 +204,8 @@ impl Naming {
 /// The blocks of a graph, stage by stage, each with the modules that hold parameters.
 struct Layout {
     stages: Vec<Vec<BTreeSet<String>>>,
+    /// The scheme whose names these are.
+    own: Scheme,
 }
 
 impl Layout {
@@ -186,7 +216,12 @@ impl Layout {
                 stages.entry(stage).or_default().entry(block).or_default().insert(module.into());
             }
         }
-        Self { stages: stages.into_values().map(|blocks| blocks.into_values().collect()).collect() }
+        let own =
+            |s: &Scheme| s.table().is_none() && graph.stored_params().any(|p| s.marks().contains(&p.name.as_str()));
+        Self {
+            stages: stages.into_values().map(|blocks| blocks.into_values().collect()).collect(),
+            own: Scheme::ALL.into_iter().find(own).unwrap_or(Scheme::Timm),
+        }
     }
 
     /// The scheme's name of a stem, stage, block or head.
@@ -202,7 +237,10 @@ impl Layout {
 
     /// The scheme's name of a parameter.
     fn rename(&self, scheme: Scheme, param: &str) -> Option<String> {
-        let Some(table) = scheme.table() else { return Some(param.into()) };
+        // timm's stands for whatever a graph calls its parameters, one of one's own, too.
+        let Some(table) = scheme.table() else {
+            return (scheme == Scheme::Timm || scheme == self.own).then(|| param.into());
+        };
         let (path, leaf) = param.rsplit_once('.')?;
         let Some((stage, block, module)) = in_block(path) else {
             return Some(format!("{}.{leaf}", self.fill(lookup(table.outside, path)?, 0, 0)?));
@@ -341,6 +379,9 @@ mod tests {
     fn schemes_are_recognised_behind_any_prefix() {
         let others = [
             (Scheme::Timm, "efficientnet_b0", ""),
+            (Scheme::Timm, "ghostnet_100", ""),
+            (Scheme::Timm, "tv_resnet18", ""),
+            (Scheme::TorchvisionShufflenetV2, "shufflenet_v2_x1_5", ""),
             (Scheme::PytorchCifar, "mobilenetv1_100", ""),
             (Scheme::EfficientNetPytorch, "efficientnet_b0", ""),
         ];

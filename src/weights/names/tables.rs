@@ -1,5 +1,5 @@
 //! The schemes as tables: what each calls the modules that timm calls so. A new scheme is a table here and a variant
-//! of [`super::Scheme`].
+//! of [`super::Scheme`]. Where a network's graph bears the scheme's own names, there is nothing to rename: [`Own`].
 //!
 //! In names, `{stage}` and `{block}` count from 0 (the block within its stage), `{flat}` counts blocks through all
 //! stages, `{stages}` and `{blocks}` are how many there are, each also with `+1`; `{last}` is torchvision's number of
@@ -8,7 +8,29 @@
 /// A module by timm's name and the scheme's.
 pub(super) type Pair = (&'static str, &'static str);
 
-/// One scheme.
+/// A scheme whose names the graphs of its networks use themselves.
+pub(super) struct Own {
+    /// What people call it.
+    pub title: &'static str,
+    /// As of a [`Table`]; two for each way in which its networks begin.
+    pub marks: &'static [&'static str],
+}
+
+pub(super) const TIMM: Own = Own {
+    title: "timm",
+    marks: &[
+        "conv_stem.weight",
+        "blocks.0.0.bn1.weight",
+        "blocks.0.0.ghost1.primary_conv.0.weight",
+        "layer1.0.conv1.weight",
+        "layer1.0.conv2.weight",
+    ],
+};
+
+pub(super) const TORCHVISION_SHUFFLENET_V2: Own =
+    Own { title: "torchvision", marks: &["stage2.0.branch1.0.weight", "stage2.0.branch2.0.weight"] };
+
+/// A scheme that renames the graphs' modules.
 pub(super) struct Table {
     /// What people call it.
     pub title: &'static str,
@@ -187,7 +209,7 @@ pub(super) const PYTORCH_CIFAR: Table = Table {
 
 pub(super) const PYTORCHCV: Table = Table {
     title: "pytorchcv",
-    marks: ["features.init_block.conv.weight", "features.stage1.unit1.body.dw_conv.conv.weight"],
+    marks: ["features.stage1.unit1.body.dw_conv.conv.weight", "features.stage1.unit1.body.pw_conv.conv.weight"],
     outside: &[
         ("conv_stem", "features.init_block.conv"),
         ("bn1", "features.init_block.bn"),

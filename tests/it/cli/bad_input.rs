@@ -252,7 +252,7 @@ fn networks_of_blocks_that_make_no_sense() {
         (line("identity = 1.5"), "line 8: stage 0, block 0, identity: 1.5: must be 0 to 1"),
         (line("se = 0"), "line 8: stage 0, block 0, se: a share of channels must be positive"),
         (line("se = { ratio = 0.25, of = \"input\" }"), "line 8: stages[0].se: must be a share"),
-        (line("hidden = 8"), "line 8: stage 0, hidden: expand, reduce and hidden say the same thing"),
+        (line("hidden = 8"), "line 6: stage 0, hidden: expand, reduce and hidden say the same thing"),
         (line("ends = \"neither\"\nstride = 2"), "line 9: stage 0, block 0, stride: 2: a sandglass without"),
         (line("act = \"gelu\""), "line 8: stages[0].act: unknown variant `gelu`"),
         (line("[scaling]\nwidth = 0"), "line 9: scaling.width: 0: must be positive"),
@@ -270,9 +270,9 @@ fn networks_of_blocks_that_make_no_sense() {
         assert!(error.contains(&format!("x.toml: {says}")), "{says}: {error}");
     }
     for (stage, says) in [
-        (r#""kernel": 4"#, "line 3, column 58: stage 0, block 0, kernel: 4"),
-        (r#""kernel": "3""#, "line 3, column 60: stages[0].kernel: invalid type"),
-        (r#""kernel": 3, "groups": 7"#, "line 3, column 71: stage 0, block 0, groups: 7: must divide"),
+        (r#""kernel": 4"#, "line 3, column 57: stage 0, block 0, kernel: 4"),
+        (r#""kernel": "3""#, "line 3, column 59: stages[0].kernel: invalid type"),
+        (r#""kernel": 3, "groups": 7"#, "line 3, column 70: stage 0, block 0, groups: 7: must divide"),
     ] {
         let text = format!(
             "{{\"stem\": {{\"out\": 32}},\n\"stages\": [\n{{\"kind\": \"sandglass\", \"reduce\": 4, \"out\": 64, {stage}}}]}}"
