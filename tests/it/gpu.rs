@@ -289,7 +289,7 @@ fn real_photographs_have_the_reference_answers() {
 fn picture(width: usize, height: usize) -> Vec<u8> {
     let level = |i: usize| {
         let (x, y, c) = (i / 4 % width, i / 4 / width, i % 4);
-        ((x * (3 + c) + y * 5) ^ ((x / 7 + y / 3) * 64) ^ (i * i >> 5)) as u8
+        ((x * (3 + c) + y * 5) ^ ((x / 7 + y / 3) * 64) ^ ((i * i) >> 5)) as u8
     };
     (0..width * height * 4).map(level).collect()
 }
