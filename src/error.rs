@@ -97,6 +97,16 @@ pub enum Error {
         /// What was looked for, and what to install or choose.
         problem: String,
     },
+    /// An adapter lacks what was asked of it.
+    #[error("{adapter} has no {feature}; {advice}")]
+    MissingFeature {
+        /// The adapter.
+        adapter: String,
+        /// What it lacks, and what that prevents.
+        feature: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
     /// A plan needs more than the device's limits allow.
     #[error("{what} needs {needed} {unit}, the device allows {available}; {advice}")]
     Limit {

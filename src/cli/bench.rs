@@ -1,13 +1,13 @@
 //! `mbconv bench`.
 
 use super::common::{
-    Chosen, DeviceArgs, Failure, ModelArgs, Resolution, Start, adapter_name, millis, note, peak_memory, print_json,
-    progress_bar, synthetic_input,
+    DeviceArgs, Failure, ModelArgs, Resolution, Start, adapter_name, millis, peak_memory, print_json, progress_bar,
+    quantile, synthetic_input,
 };
 use crate::cpu;
 use crate::error::Result;
 use crate::gpu::{Executor, Timing};
-use crate::session::{Bundle, Device, Session};
+use crate::session::{Device, Session};
 use crate::tensor::Tensor;
 use crate::weights::Synthetic;
 use std::io::Write;
@@ -112,14 +112,7 @@ impl Engine<'_> {
 
 pub fn run(args: &Args, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
     let clock = Instant::now();
-    let bundle = match args.model.choose()? {
-        Chosen::Bundle(bundle) => *bundle,
-        Chosen::Weightless(model) => {
-            note("note", &format!("no weights given for {}: measuring with synthetic ones", model.name));
-            let options = model.options();
-            Bundle::synthetic(*model, &options, &Synthetic::default())?
-        }
-    };
+    let bundle = args.model.bundle_or_synthetic()?;
     let [h, w] = args.resolution.map_or(bundle.preprocess.size, |r| r.0);
     let batch = args.batch as usize;
     let prepared = clock.elapsed();
@@ -194,14 +187,6 @@ fn measure(args: &Args, engine: &mut Engine, input: &Tensor) -> Result<(Vec<f64>
     Ok((times, gpu))
 }
 
-/// A quantile of sorted values, interpolated between neighbours.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = share * (sorted.len().max(1) - 1) as f64;
-    let value = |i: usize| sorted.get(i).or(sorted.last()).copied().unwrap_or(f64::NAN);
-    let (low, high) = (value(at.floor() as usize), value(at.ceil() as usize));
-    low + (high - low) * at.fract()
-}
-
 /// Relative L2 difference.
 fn relative_error(got: &[f32], want: &[f32]) -> f64 {
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
@@ -241,17 +226,4 @@ fn write(out: &mut dyn Write, r: &Measured) -> std::io::Result<()> {
         writeln!(out, "rel. error  {error:.2e} against the CPU reference")?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantiles_interpolate() {
-        let sorted = [1.0, 2.0, 3.0, 4.0];
-        assert_eq!([0.0, 0.5, 1.0].map(|s| quantile(&sorted, s)), [1.0, 2.5, 4.0]);
-        assert_eq!(quantile(&[7.0], 0.95), 7.0);
-        assert!(quantile(&[], 0.5).is_nan());
-    }
 }

@@ -6,6 +6,7 @@ mod common;
 mod describe;
 mod devices;
 mod models;
+mod profile;
 mod run;
 mod verify;
 
@@ -39,6 +40,7 @@ enum Command {
     Verify(verify::Args),
     Describe(describe::Args),
     Bench(bench::Args),
+    Profile(profile::Args),
     Models(models::Args),
     Devices(devices::Args),
 }
@@ -51,6 +53,7 @@ impl Command {
             Self::Verify(args) => verify::run(args, out),
             Self::Describe(args) => describe::run(args, out),
             Self::Bench(args) => bench::run(args, out, start),
+            Self::Profile(args) => profile::run(args, out),
             Self::Models(args) => models::run(args, out),
             Self::Devices(args) => devices::run(args, out),
         }

@@ -11,3 +11,4 @@ mod svg;
 pub use block::block;
 pub use dot::dot;
 pub use scatter::{Scatter, Series};
+pub use svg::escaped;

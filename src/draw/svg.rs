@@ -97,7 +97,8 @@ pub(super) fn text_width(text: &str, font_size: f64) -> f64 {
     text.chars().count() as f64 * font_size * 0.56
 }
 
-fn escaped(text: &str) -> String {
+/// Text that is no markup.
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

@@ -1,7 +1,8 @@
 //! Runs a plan: buffers and bind groups made once, one compute pass and one submit per inference,
 //! the next command buffer recorded while the GPU works.
 
-use super::{Gpu, WeightBuffers, checked, mapping};
+use super::profile::at_ends;
+use super::{Gpu, WeightBuffers, checked, mapping, read_mapped};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::kernels::{Launch, Role};
@@ -184,7 +185,7 @@ impl Executor {
     }
 
     async fn read(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(Vec<Tensor>, Option<Duration>)> {
-        let bytes = self.map(&self.readback, submission).await?;
+        let bytes = read_mapped(&self.gpu, &self.readback, submission).await?;
         let outputs = self.plan.outputs.iter().zip(&self.offsets).map(|((_, value), &offset)| {
             let shape = self.plan.values[*value].shape;
             let part = &bytes[offset as usize..(offset + shape.padded_bytes()) as usize];
@@ -241,7 +242,7 @@ impl Executor {
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read") });
         self.copy(&mut encoder, value, &staging, 0);
         let index = self.gpu.queue().submit([encoder.finish()]);
-        let bytes = self.map(&staging, Some(index)).await?;
+        let bytes = read_mapped(&self.gpu, &staging, Some(index)).await?;
         Tensor::from_padded(shape, bytemuck::cast_slice(&bytes))
     }
 
@@ -283,11 +284,7 @@ impl Executor {
     ) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some(&self.plan.name),
-            timestamp_writes: times.map(|(query_set, first)| wgpu::ComputePassTimestampWrites {
-                query_set,
-                beginning_of_pass_write_index: Some(first),
-                end_of_pass_write_index: Some(first + 1),
-            }),
+            timestamp_writes: times.map(at_ends),
         });
         let mut current = None;
         for i in steps {
@@ -302,31 +299,7 @@ impl Executor {
         }
     }
 
-    /// Waits for `submission` and copies a mapped buffer out.
-    pub(super) async fn map(
-        &self,
-        buffer: &wgpu::Buffer,
-        submission: Option<wgpu::SubmissionIndex>,
-    ) -> Result<Vec<u8>> {
-        let (sender, receiver) = futures_channel::oneshot::channel();
-        buffer.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
-        // Browsers call back by themselves and ignore this; elsewhere it blocks this thread.
-        let waited = self.gpu.device().poll(wgpu::PollType::Wait { submission_index: submission, timeout: None });
-        if waited.is_err() {
-            // A lost device fails the wait before it calls back; one more poll delivers the reason.
-            let _ = self.gpu.device().poll(wgpu::PollType::Poll);
-        }
-        self.gpu.alive()?;
-        waited.map_err(|e| mapping("waiting for the GPU", e))?;
-        let result = receiver.await.map_err(|e| mapping("reading back", e))?;
-        self.gpu.alive()?;
-        result.map_err(|e| mapping("reading back", e))?;
-        let bytes = buffer.get_mapped_range(..).map_err(|e| mapping("reading back", e))?.to_vec();
-        buffer.unmap();
-        Ok(bytes)
-    }
-
-    pub(super) fn elapsed(&self, times: &[u8]) -> Duration {
+    fn elapsed(&self, times: &[u8]) -> Duration {
         let ticks: Vec<u64> = times.chunks_exact(8).take(2).map(bytemuck::pod_read_unaligned).collect();
         let period = f64::from(self.gpu.queue().get_timestamp_period());
         Duration::from_nanos((ticks[1].saturating_sub(ticks[0]) as f64 * period) as u64)

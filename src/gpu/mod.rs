@@ -2,6 +2,7 @@
 //!
 //! It sees a [`crate::plan::Plan`], never a model.
 
+mod calibrate;
 mod context;
 mod executor;
 mod pipelines;
@@ -9,9 +10,10 @@ mod profile;
 mod resize;
 mod weights;
 
+pub use calibrate::Roofline;
 pub use context::{AdapterFacts, Gpu, Select};
 pub use executor::{Executor, Timing};
-pub use profile::StepTime;
+pub use profile::{Span, StepTime};
 pub use resize::Resizer;
 pub use weights::WeightBuffers;
 #[cfg(target_arch = "wasm32")]
@@ -52,4 +54,28 @@ fn checked<'g, T, W: FnOnce() -> T>(
 
 fn mapping(doing: &str, error: impl std::fmt::Display) -> Error {
     Error::Gpu { doing: doing.into(), message: error.to_string() }
+}
+
+/// Waits for `submission`, or for all there were, and copies a buffer that can be mapped to the host.
+async fn read_mapped(
+    gpu: &Gpu,
+    buffer: &wgpu::Buffer,
+    submission_index: Option<wgpu::SubmissionIndex>,
+) -> Result<Vec<u8>> {
+    let (sender, receiver) = futures_channel::oneshot::channel();
+    buffer.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
+    // Browsers call back by themselves and ignore this; elsewhere it blocks this thread.
+    let waited = gpu.device().poll(wgpu::PollType::Wait { submission_index, timeout: None });
+    if waited.is_err() {
+        // A lost device fails the wait before it calls back; one more poll delivers the reason.
+        let _ = gpu.device().poll(wgpu::PollType::Poll);
+    }
+    gpu.alive()?;
+    waited.map_err(|e| mapping("waiting for the GPU", e))?;
+    let result = receiver.await.map_err(|e| mapping("reading back", e))?;
+    gpu.alive()?;
+    result.map_err(|e| mapping("reading back", e))?;
+    let bytes = buffer.get_mapped_range(..).map_err(|e| mapping("reading back", e))?.to_vec();
+    buffer.unmap();
+    Ok(bytes)
 }

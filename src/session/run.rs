@@ -26,7 +26,7 @@ pub struct Session {
 
 enum On {
     Cpu(Box<Bundle>),
-    Gpu(GpuSession),
+    Gpu(Box<GpuSession>),
 }
 
 impl Session {
@@ -38,7 +38,7 @@ impl Session {
     pub async fn new(device: Device, bundle: Bundle) -> Result<Self> {
         let on = match &device {
             Device::Cpu => On::Cpu(Box::new(bundle)),
-            Device::Gpu(gpu) => On::Gpu(GpuSession::new(Arc::clone(gpu), bundle).await?),
+            Device::Gpu(gpu) => On::Gpu(Box::new(GpuSession::new(Arc::clone(gpu), bundle).await?)),
         };
         Ok(Self { device, on })
     }

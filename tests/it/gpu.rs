@@ -1,7 +1,7 @@
 //! Using the engine: shared devices, resident buffers, threads, other shapes, intermediates, a lost device.
 
 use crate::support::{Golden, gpus, path, rel_l2, top5};
-use mbconv::gpu::Gpu;
+use mbconv::gpu::{Gpu, Roofline};
 use mbconv::session::{Bundle, Device, Session, verify};
 use mbconv::weights::{Synthetic, make_input};
 use mbconv::zoo::{self, Options};
@@ -207,6 +207,30 @@ fn an_applications_own_device_and_buffers() {
 }
 
 #[test]
+fn measuring_without_timestamps_is_a_typed_error() {
+    let bundle = synthetic("mobilenetv3_small_050", Options::default());
+    for gpu in gpus() {
+        let session = session(&gpu, &bundle);
+        let spans = block_on(block_on(session.executor([1, 32, 32])).unwrap().time_steps()).unwrap();
+        assert!(
+            spans.windows(2).all(|s| s[0].begin <= s[1].begin) && spans.iter().all(|s| s.begin < s.end),
+            "{spans:?}"
+        );
+    }
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let Ok(adapter) = block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())) else { return };
+    let (device, queue) = block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
+    let plain = Gpu::from_device(device, queue);
+    let executor = block_on(session(&plain, &bundle).executor([1, 32, 32])).unwrap();
+    let waited = block_on(executor.profile()).unwrap();
+    assert!(waited.len() == executor.plan().steps.len() && waited.iter().all(|t| !t.gpu_clock));
+    for error in [block_on(executor.time_steps()).unwrap_err(), block_on(Roofline::measure(&plain)).unwrap_err()] {
+        assert!(matches!(error, Error::MissingFeature { .. }), "{error:?}");
+        println!("{error}");
+    }
+}
+
+#[test]
 fn a_lost_device_is_a_typed_error_and_the_session_can_be_built_again() {
     let bundle = synthetic("efficientnet_b0", Options::default());
     for gpu in gpus() {
@@ -265,7 +289,7 @@ fn real_photographs_have_the_reference_answers() {
 fn picture(width: usize, height: usize) -> Vec<u8> {
     let level = |i: usize| {
         let (x, y, c) = (i / 4 % width, i / 4 / width, i % 4);
-        ((x * (3 + c) + y * 5) ^ ((x / 7 + y / 3) * 64) ^ (i * i >> 5)) as u8
+        ((x * (3 + c) + y * 5) ^ ((x / 7 + y / 3) * 64) ^ ((i * i) >> 5)) as u8
     };
     (0..width * height * 4).map(level).collect()
 }

@@ -49,6 +49,7 @@ const OUTSIDE: &[(&str, &str)] = &[
     ("use image::", "preprocess"),
     ("use libjpeg_turbo_rs", "preprocess"),
     ("clap::", "cli"),
+    ("dirs::", "cli"),
     ("toml::", "zoo"),
     ("web_sys::", "web"),
     ("wasm_bindgen_futures::", "web"),

@@ -1,5 +1,6 @@
 //! What the commands share.
 
+pub mod cache;
 mod device;
 mod failure;
 mod input;
@@ -14,7 +15,7 @@ pub use input::{Resolution, ShapeArgs, read_input, synthetic_input};
 pub use model::{Chosen, ModelArgs, architecture, embedded};
 pub use plan::web_plan;
 pub use table::{Align, Table};
-pub use time::{Start, millis, peak_memory};
+pub use time::{Start, median, millis, peak_memory, quantile};
 
 use std::io::Write;
 

@@ -1,9 +1,9 @@
 //! `--model`, `--arch` and `--weights`.
 
-use super::Failure;
+use super::{Failure, note};
 use crate::error::{Error, Result};
 use crate::session::Bundle;
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, Synthetic};
 use crate::zoo::{self, Model};
 use std::path::{Path, PathBuf};
 
@@ -59,6 +59,18 @@ impl ModelArgs {
             }
         };
         Ok(Chosen::Bundle(Box::new(bundle)))
+    }
+
+    /// A model with weights; where none were given with synthetic ones, which take the same time, and says so on stderr.
+    pub fn bundle_or_synthetic(&self) -> Result<Bundle, Failure> {
+        match self.choose()? {
+            Chosen::Bundle(bundle) => Ok(*bundle),
+            Chosen::Weightless(model) => {
+                note("note", &format!("no weights given for {}: measuring with synthetic ones", model.name));
+                let options = model.options();
+                Ok(Bundle::synthetic(*model, &options, &Synthetic::default())?)
+            }
+        }
     }
 
     /// A model with weights; says where to get them where none were given.

@@ -44,3 +44,30 @@ pub fn peak_memory() -> Option<f64> {
 pub fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
+
+/// A quantile of sorted values, interpolated between neighbours.
+pub fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let at = share * (sorted.len().max(1) - 1) as f64;
+    let value = |i: usize| sorted.get(i).or(sorted.last()).copied().unwrap_or(f64::NAN);
+    let (low, high) = (value(at.floor() as usize), value(at.ceil() as usize));
+    low + (high - low) * at.fract()
+}
+
+/// The middle of some values, which are sorted.
+pub fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    quantile(values, 0.5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_interpolate() {
+        let sorted = [1.0, 2.0, 3.0, 4.0];
+        assert_eq!([0.0, 0.5, 1.0].map(|s| quantile(&sorted, s)), [1.0, 2.5, 4.0]);
+        assert_eq!(quantile(&[7.0], 0.95), 7.0);
+        assert!(quantile(&[], 0.5).is_nan());
+    }
+}

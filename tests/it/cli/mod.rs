@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod commands;
+mod profile;
 
 use crate::support::path;
 use mbconv::weights::{Checkpoint, NamedTensor, Synthetic, save};

@@ -73,10 +73,10 @@ fn products_of_a_slice_and_by_turns_with_another_tensor() {
                     if join.is_some() {
                         inputs.push(b.conv(&[0], whole, 1, plain(other, 1, 1, Padding::Same, act)));
                     }
-                    let first = Some(first);
-                    b.conv(&inputs, c_in, 1, Conv2d { first, join, ..plain(c_out, 1, 1, Padding::Same, act) });
-                    b.check(&gpu, &format!("{c_in} of {whole} channels from {first:?} on, {join:?}"), |_| {
-                        let channels = Channels { whole, first: first.unwrap(), ..Channels::dense(c_in, c_out) };
+                    let conv = plain(c_out, 1, 1, Padding::Same, act);
+                    b.conv(&inputs, c_in, 1, Conv2d { first: Some(first), join, ..conv });
+                    b.check(&gpu, &format!("{c_in} of {whole} channels from {first} on, {join:?}"), |_| {
+                        let channels = Channels { whole, first, ..Channels::dense(c_in, c_out) };
                         let (n, pixels) = (x.n, x.pixels());
                         let args =
                             pointwise::Args { n, pixels, channels, act, gate: false, join, other, vector: false };
