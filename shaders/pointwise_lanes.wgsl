@@ -8,7 +8,6 @@
 override WG_X: u32 = 4u;
 override ACT: u32 = 0u;
 override GATE: u32 = 0u;
-override JOIN: u32 = 0u;
 
 @group(0) @binding(1) var<storage, read> input: array<Stored>;
 @group(0) @binding(2) var<storage, read> weights: array<f32>;
@@ -52,13 +51,13 @@ fn store(position: u32, channel: u32, y: f32, other: f32) {
 // Of the channels `n` those below `end` are this tile's.
 fn finish(sum: vec4<f32>, position: u32, n: vec4<u32>, end: u32) {
     var other = vec4<f32>(0.0);
-    if (JOIN > 0u) {
+    if (params.join > 0u) {
         let at = position * params.other4 * 4u + min(n, vec4<u32>(end - 1u));
         let v = vec4<f32>(residual[at.x], residual[at.y], residual[at.z], residual[at.w]);
         other = select(vec4<f32>(0.0), v, n < vec4<u32>(params.joined));
     }
     // By turns, the other tensor stays by itself.
-    let y = activate_joined(ACT, JOIN, sum, select(other, vec4<f32>(0.0), INTERLEAVE == 1u));
+    let y = activate_joined(ACT, params.join, sum, select(other, vec4<f32>(0.0), INTERLEAVE == 1u));
     if (n.x < end) {
         store(position, n.x, y.x, other.x);
     }

@@ -163,8 +163,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let (name, mut consts) = match variant {
         Variant { subgroup: true, .. } => (SUBGROUP_NAME, vec![("WG_X", variant.wg_x)]),
         Variant { lanes: true, .. } => {
-            let fixed = [("ACT", args.act.code()), ("GATE", args.gate.into()), ("JOIN", join), ("WG_X", variant.wg_x)];
-            (LANES_NAME, fixed.to_vec())
+            (LANES_NAME, vec![("ACT", args.act.code()), ("GATE", args.gate.into()), ("WG_X", variant.wg_x)])
         }
         _ => {
             let tile = [("COLS", variant.cols), ("PARTS", variant.parts), ("ROLL", variant.roll.into())];

@@ -88,7 +88,7 @@ fn intermediates_stay_near_the_live_set() {
             ratio(live.max(least))
         );
         // In MobileNetV3-Small two values of different steps both need the largest buffer, which groups do not see.
-        let at_most = if model.name.contains("mobilenetv3_small") { 1.18 } else { 1.10 };
+        let at_most = if model.name.contains("mobilenetv3_small") { 1.18 } else { 1.15 };
         assert!(ratio(live.max(least)) <= at_most, "{}: {:.3}x, at most {at_most}", model.name, ratio(live.max(least)));
         let near = ["efficientnet_b0", "efficientnet_lite0", "mobilenetv1_100", "mobilenetv2_100"];
         assert!(ratio(live) <= 1.15 || !near.contains(&model.name.as_str()), "{}: {:.3}x", model.name, ratio(live));
