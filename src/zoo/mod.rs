@@ -10,6 +10,7 @@ mod fbnet;
 #[cfg(feature = "cli")]
 mod file;
 mod ghostnet;
+mod igcv3;
 mod mnasnet;
 mod mobilenet_v1;
 mod mobilenet_v2;
@@ -42,6 +43,7 @@ pub const ALL: &[fn() -> Vec<Model>] = &[
     efficientnet_v2::models,
     fbnet::models,
     ghostnet::models,
+    igcv3::models,
     mnasnet::models,
     mobilenet_v1::models,
     mobilenet_v2::models,
@@ -282,6 +284,9 @@ mod tests {
             ("mobilenext_140_nested_id25", 5_491_352, 557_630_360),
             ("mobilenext_025_nested_id100", 1_739_296, 46_857_056),
             ("ghostnet_050", 2_587_292, 42_328_152),
+            ("igcv3_w3d4", 2_638_084, 189_889_232),
+            ("igcv3_wd2", 1_985_528, 96_913_888),
+            ("igcv3_wd4", 1_534_020, 34_044_144),
             ("resnet34", 21_797_672, 3_663_761_408),
             ("resnet101", 44_549_160, 7_801_405_440),
             ("resnet50_v1", 25_557_032, 3_857_973_248),

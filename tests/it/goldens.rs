@@ -79,6 +79,7 @@ cases! {
     fbnet_b fbnetc_100
     proxylessnas_mobile
     ghostnet_100 ghostnet_130
+    igcv3_w1 igcv3_w1_4
     shufflenet_v2_x1_5
     tv_resnet18 tv_resnet50 tv_resnet152 resnet200
 }

@@ -1,6 +1,8 @@
 //! The facts beside each registered model, against the room that they speak of.
 
-use mbconv::weights::{Naming, Scheme};
+use crate::support::path;
+use mbconv::session::Bundle;
+use mbconv::weights::{Checkpoint, Naming, Scheme, Synthetic};
 use mbconv::zoo;
 use std::collections::BTreeSet;
 
@@ -38,4 +40,45 @@ fn every_model_says_where_it_is_from() {
             assert!(figures.iter().all(|f| *f > 0.0) && published.top1 < 100.0, "{}: {published:?}", model.name);
         }
     }
+}
+
+/// The tensors of a reference case behind a wrapper's prefix, for grey images and seven classes.
+fn foreign(case: &str) -> Checkpoint {
+    let golden = Checkpoint::open(path(&format!("tests/goldens/{case}.safetensors"))).unwrap();
+    let (recipe, mut tensors) = Synthetic::from_golden(&golden).unwrap();
+    let last = tensors.len() - 1;
+    tensors[0].1[1] = 1;
+    tensors[last - 1].1[0] = 7;
+    tensors[last].1[0] = 7;
+    tensors.iter_mut().for_each(|(name, _)| name.insert_str(0, "module."));
+    recipe.state(&tensors).unwrap()
+}
+
+/// resnet50 has the tensors of resnet50_v1, too, which no weights are published for.
+#[test]
+fn a_bare_file_is_recognised_with_its_classes_channels_and_prefix() {
+    for (case, model) in [
+        ("ghostnet_100", "ghostnet_100"),
+        ("igcv3_w1", "igcv3_w1"),
+        ("igcv3_w1_4", "igcv3_w1.4"),
+        ("tv_resnet18", "resnet18"),
+        ("tv_resnet50", "resnet50"),
+        ("shufflenet_v2_x1_5", "shufflenet_v2_x1_5"),
+    ] {
+        let bundle = Bundle::from_checkpoint(foreign(case)).unwrap();
+        assert_eq!((bundle.model.name.as_str(), bundle.num_classes(), bundle.graph.in_channels), (model, 7, 1));
+        let other = if model == "resnet18" { "ghostnet_050" } else { "resnet18" };
+        let error = Bundle::new(zoo::find(other).unwrap(), foreign(case)).unwrap_err().to_string();
+        assert!(error.contains(&format!("looks like {model}")), "{error}");
+    }
+    let named = Bundle::new(zoo::find("resnet50_v1").unwrap(), foreign("tv_resnet50")).unwrap();
+    assert_eq!(named.model.name, "resnet50_v1");
+}
+
+#[test]
+fn a_dot_in_a_name_starts_a_tag_only_before_a_letter() {
+    assert_eq!(zoo::find("igcv3_w1.4").unwrap().name, "igcv3_w1.4");
+    assert_eq!(zoo::find("IGCV3-w1.4.in1k").unwrap().name, "igcv3_w1.4");
+    assert_eq!(zoo::find("resnet50.tv_in1k").unwrap().name, "resnet50");
+    assert!(zoo::find("igcv3_w1.5").is_err(), "another width is another network");
 }

@@ -25,6 +25,8 @@ pub enum Scheme {
     TorchvisionShufflenetV2,
     /// pytorchcv's of ProxylessNAS: `features.stage2.unit1.body.bc_conv.conv.weight`.
     Pytorchcv,
+    /// pytorchcv's of IGCV3, which its graphs use themselves: `features.stage2.unit1.conv1.conv.weight`.
+    PytorchcvIgcv3,
     /// kuangliu/pytorch-cifar's of MobileNetV1: `layers.1.conv1.weight`.
     PytorchCifar,
     /// lukemelas/EfficientNet-PyTorch's, whose blocks are numbered through: `_blocks.1._expand_conv.weight`.
@@ -39,13 +41,14 @@ pub enum Scheme {
 
 impl Scheme {
     /// Every scheme.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Timm,
         Self::Torchvision,
         Self::TorchvisionMobilenetV2,
         Self::TorchvisionMobilenetV3,
         Self::TorchvisionShufflenetV2,
         Self::Pytorchcv,
+        Self::PytorchcvIgcv3,
         Self::PytorchCifar,
         Self::EfficientNetPytorch,
         Self::MobileNext,
@@ -61,6 +64,7 @@ impl Scheme {
             Self::TorchvisionMobilenetV3 => Names::Table(&tables::TORCHVISION_MOBILENET_V3),
             Self::TorchvisionShufflenetV2 => Names::Own(&tables::TORCHVISION_SHUFFLENET_V2),
             Self::Pytorchcv => Names::Table(&tables::PYTORCHCV),
+            Self::PytorchcvIgcv3 => Names::Own(&tables::PYTORCHCV_IGCV3),
             Self::PytorchCifar => Names::Table(&tables::PYTORCH_CIFAR),
             Self::EfficientNetPytorch => Names::Table(&tables::EFFICIENTNET_PYTORCH),
             Self::MobileNext => Names::Table(&tables::MOBILENEXT),
@@ -382,6 +386,7 @@ mod tests {
             (Scheme::Timm, "ghostnet_100", ""),
             (Scheme::Timm, "tv_resnet18", ""),
             (Scheme::TorchvisionShufflenetV2, "shufflenet_v2_x1_5", ""),
+            (Scheme::PytorchcvIgcv3, "igcv3_w1", ""),
             (Scheme::PytorchCifar, "mobilenetv1_100", ""),
             (Scheme::EfficientNetPytorch, "efficientnet_b0", ""),
         ];

@@ -30,6 +30,11 @@ pub(super) const TIMM: Own = Own {
 pub(super) const TORCHVISION_SHUFFLENET_V2: Own =
     Own { title: "torchvision", marks: &["stage2.0.branch1.0.weight", "stage2.0.branch2.0.weight"] };
 
+pub(super) const PYTORCHCV_IGCV3: Own = Own {
+    title: "pytorchcv",
+    marks: &["features.stage1.unit1.conv1.conv.weight", "features.stage1.unit1.conv2.conv.weight"],
+};
+
 /// A scheme that renames the graphs' modules.
 pub(super) struct Table {
     /// What people call it.
