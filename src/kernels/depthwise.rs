@@ -6,8 +6,6 @@ use crate::graph::{Activation, Join};
 
 /// Name of the family.
 pub const NAME: &str = "depthwise";
-/// Name of the family with neighbouring channels in neighbouring lanes.
-pub const LANES_NAME: &str = "depthwise_lanes";
 
 /// Largest window edge.
 pub const MAX_KERNEL: usize = 7;
@@ -119,22 +117,18 @@ pub struct Variant {
     pub wg_y: u32,
     /// Keeps the loops over the tile rolled: a far smaller program.
     pub roll: bool,
-    /// Neighbouring lanes take neighbouring channels: `shaders/depthwise_lanes.wgsl`, whose tiles are 4 wide.
-    pub lanes: bool,
 }
 
-const SOFTWARE: Variant = Variant { cols: 4, max_rows: 14, wg_x: 8, wg_y: 1, roll: true, lanes: false };
-const GPU: Variant = Variant { cols: 4, max_rows: 7, wg_x: 8, wg_y: 8, roll: false, lanes: false };
-const LANES: Variant = Variant { cols: 4, max_rows: 14, wg_x: 4, wg_y: 1, roll: false, lanes: true };
+const SOFTWARE: Variant = Variant { cols: 4, max_rows: 14, wg_x: 8, wg_y: 1, roll: true };
+const GPU: Variant = Variant { cols: 4, max_rows: 7, wg_x: 8, wg_y: 8, roll: false };
 
 /// Every row; all compute the same but for the tiles of the squeeze.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, LANES, GPU];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU];
 
 /// The default row.
 pub fn choose(_: &Args, class: AdapterClass) -> Variant {
     match class {
-        AdapterClass::SwiftShader => LANES,
-        AdapterClass::Software | AdapterClass::SoftwareSubgroup => SOFTWARE,
+        AdapterClass::Software | AdapterClass::SwiftShader | AdapterClass::SoftwareSubgroup => SOFTWARE,
         AdapterClass::Gpu => GPU,
     }
 }
@@ -175,15 +169,11 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
     let (kernel, stride) = (window.kernel as u32, window.stride as u32);
     let mut consts =
         vec![("K", kernel), ("RESIDUAL", args.join.is_some().into()), ("STRIDE", stride), ("WG_X", variant.wg_x)];
-    if variant.lanes {
-        consts.push(("ACT", args.act.code()));
-    } else {
-        consts.extend([("COLS", variant.cols), ("ROLL", variant.roll.into()), ("WG_Y", variant.wg_y)]);
-    }
+    consts.extend([("COLS", variant.cols), ("ROLL", variant.roll.into()), ("WG_Y", variant.wg_y)]);
     if args.keep_input {
         consts.extend([("KEEP", 1), ("SHIFT", args.kept() as u32 % 4)]);
     }
-    let key = KernelKey::new(if variant.lanes { LANES_NAME } else { NAME }, &consts);
+    let key = KernelKey::new(NAME, &consts);
     let [height, width, out_height, out_width, pad_top, pad_left] = window.params();
     let [join, joined] = join_code(args.join);
     let params = Params {
@@ -205,9 +195,8 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
         joined,
         rolled: [kernel, (variant.cols - 1) * stride + kernel, variant.cols, stride],
     };
-    let lanes = if variant.lanes { c4 * 4 } else { c4 };
     let groups =
-        [lanes.div_ceil(variant.wg_x as usize), tiles.tiles_x.div_ceil(variant.wg_y as usize), window.n * tiles_y];
+        [c4.div_ceil(variant.wg_x as usize), tiles.tiles_x.div_ceil(variant.wg_y as usize), window.n * tiles_y];
     let launch = Launch { key, grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() };
     Ok((launch, tiles))
 }

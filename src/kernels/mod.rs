@@ -168,13 +168,6 @@ pub const FAMILIES: &[Family] = &[
         workgroup_bytes: |_| 0,
     },
     Family {
-        name: depthwise::LANES_NAME,
-        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::Squeeze],
-        subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, include_str!("../../shaders/depthwise_lanes.wgsl")],
-        workgroup_bytes: |_| 0,
-    },
-    Family {
         name: depthwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::Squeeze],
         subgroups: false,

@@ -355,7 +355,7 @@ fn grids_cover_every_output() {
             let (l, t) = depthwise::launch_with(&args, v).unwrap();
             assert!(t.tiles_y * t.height >= args.window.out_h && (t.tiles_y - 1) * t.height < args.window.out_h);
             assert!(t.tiles_x * t.width >= args.window.out_w && (t.tiles_x - 1) * t.width < args.window.out_w);
-            assert!(l.grid[0] * v.wg_x >= if v.lanes { 192 } else { 48 } && (l.grid[1] * v.wg_y) as usize >= t.tiles_x);
+            assert!(l.grid[0] * v.wg_x >= 48 && (l.grid[1] * v.wg_y) as usize >= t.tiles_x);
             assert_eq!(l.grid[2] as usize, n * t.tiles_y);
         }
     }

@@ -96,7 +96,7 @@ fn intermediates_stay_near_the_live_set() {
 }
 
 #[test]
-fn no_model_needs_more_than_sixteen_pipelines_at_any_size() {
+fn no_model_needs_many_pipelines_at_any_size() {
     for model in zoo::models() {
         let graph = fused(&model.name);
         for class in
@@ -106,7 +106,9 @@ fn no_model_needs_more_than_sixteen_pipelines_at_any_size() {
                 plan(&graph, shape, class).steps.iter().map(|s| s.launch.key.clone()).collect::<BTreeSet<KernelKey>>()
             };
             let native = keys([1, model.resolution, model.resolution]);
-            assert!(native.len() <= 16, "{} ({class:?}): {} pipelines", model.name, native.len());
+            // SwiftShader executes every branch, so what is applied to the sums is fixed in the pipeline.
+            let most = if class == AdapterClass::SwiftShader { 24 } else { 16 };
+            assert!(native.len() <= most, "{} ({class:?}): {} pipelines", model.name, native.len());
             for shape in [[3, 64, 96], [2, 131, 97], [8, model.resolution, model.resolution], [1, 512, 512]] {
                 let other = keys(shape);
                 let new: Vec<_> = other.difference(&native).map(ToString::to_string).collect();

@@ -9,7 +9,7 @@ import { launch, open, server } from './browser.mjs';
 const root = path.join(import.meta.dirname, '../..');
 
 /** Reference files in tests/goldens, one a family: PyTorch's float64 outputs, within 1e-5 of the native CPU reference. */
-const MODELS = ['efficientnet_b0', 'mobilenetv2_100', 'mobilenetv3_large_100'];
+const MODELS = ['efficientnet_b0', 'mobilenetv2_100', 'mobilenetv3_large_100', 'mobilenext_100'];
 /** Relative L2 of the logits; `END_TO_END_BOUND` of the native side. */
 const BOUND = 5e-5;
 
