@@ -87,8 +87,9 @@ fn intermediates_stay_near_the_live_set() {
             ratio(live),
             ratio(live.max(least))
         );
-        // In MobileNetV3-Small two values of different steps both need the largest buffer, which groups do not see.
-        let at_most = if model.name.contains("mobilenetv3_small") { 1.18 } else { 1.15 };
+        // In these two families values of different steps both need the largest buffer, which groups do not see.
+        let hidden = ["mobilenetv3_small", "shufflenet_v2"].iter().any(|family| model.name.contains(family));
+        let at_most = if hidden { 1.18 } else { 1.12 };
         assert!(ratio(live.max(least)) <= at_most, "{}: {:.3}x, at most {at_most}", model.name, ratio(live.max(least)));
         let near = ["efficientnet_b0", "efficientnet_lite0", "mobilenetv1_100", "mobilenetv2_100"];
         assert!(ratio(live) <= 1.15 || !near.contains(&model.name.as_str()), "{}: {:.3}x", model.name, ratio(live));
@@ -96,7 +97,7 @@ fn intermediates_stay_near_the_live_set() {
 }
 
 #[test]
-fn no_model_needs_many_pipelines_at_any_size() {
+fn no_model_needs_more_than_sixteen_pipelines_at_any_size() {
     for model in zoo::models() {
         let graph = fused(&model.name);
         for class in
@@ -106,9 +107,7 @@ fn no_model_needs_many_pipelines_at_any_size() {
                 plan(&graph, shape, class).steps.iter().map(|s| s.launch.key.clone()).collect::<BTreeSet<KernelKey>>()
             };
             let native = keys([1, model.resolution, model.resolution]);
-            // SwiftShader executes every branch, so what is applied to the sums is fixed in the pipeline.
-            let most = if class == AdapterClass::SwiftShader { 24 } else { 16 };
-            assert!(native.len() <= most, "{} ({class:?}): {} pipelines", model.name, native.len());
+            assert!(native.len() <= 16, "{} ({class:?}): {} pipelines", model.name, native.len());
             for shape in [[3, 64, 96], [2, 131, 97], [8, model.resolution, model.resolution], [1, 512, 512]] {
                 let other = keys(shape);
                 let new: Vec<_> = other.difference(&native).map(ToString::to_string).collect();
@@ -148,47 +147,6 @@ fn lone_squeezes(graph: &Graph) -> usize {
     };
     let lone = |n: &&Node| matches!(n.op, Op::SqueezeExcite(_)) && !depthwise(n.inputs[0]);
     graph.nodes.iter().filter(lone).count()
-}
-
-/// Dispatches of the families whose blocks move channels or activate a sum, by their tables: what is left is convolutions,
-/// squeeze-and-excitation, and one pooling each of ShuffleNetV2's and ResNet's stem and ResNet's head.
-const CHANNEL_MOVERS: &[(&str, usize)] = &[
-    // Stem, two each of 16 ghost bottlenecks' two modules, 4 strided ones, 5 shortcuts of two, 7 gates, the last three.
-    ("ghostnet_100", 1 + 16 * 4 + 4 + 5 * 2 + 7 + 3),
-    // Stem, 32 units of three, the last convolution with the mean, classifier.
-    ("igcv3_w1", 1 + 32 * 3 + 2),
-    ("igcv3_w1.4", 1 + 32 * 3 + 2),
-    // Stem and its pooling, convolutions of the blocks, shortcuts, pooling and classifier.
-    ("resnet18", 2 + 8 * 2 + 3 + 2),
-    ("resnet50", 2 + 16 * 3 + 4 + 2),
-    ("resnet50_v1", 2 + 16 * 3 + 4 + 2),
-    ("resnet200", 2 + 66 * 3 + 4 + 2),
-    // Stem and its pooling, 13 units of three and 3 of five, the last convolution with the mean, classifier.
-    ("shufflenet_v2_x0_5", 2 + 13 * 3 + 3 * 5 + 2),
-    ("shufflenet_v2_x1_5", 2 + 13 * 3 + 3 * 5 + 2),
-];
-
-#[test]
-fn channel_moves_and_sums_are_no_dispatches() {
-    for &(name, dispatches) in CHANNEL_MOVERS {
-        let graph = fused(name);
-        let fused_away = |op: &Op| {
-            matches!(
-                op,
-                Op::Concat
-                    | Op::Slice { .. }
-                    | Op::Shuffle { .. }
-                    | Op::Add { .. }
-                    | Op::Scale { .. }
-                    | Op::Activation(_)
-                    | Op::BatchNorm(_)
-            )
-        };
-        let left: Vec<_> = graph.nodes.iter().filter(|n| fused_away(&n.op)).map(|n| &n.name).collect();
-        assert!(left.is_empty(), "{name}: {left:?} stand alone");
-        let counters = plan(&graph, square(name, 1), AdapterClass::Gpu).counters;
-        assert_eq!(counters.dispatches, dispatches + lone_squeezes(&graph), "{name}");
-    }
 }
 
 #[test]
