@@ -149,6 +149,47 @@ fn lone_squeezes(graph: &Graph) -> usize {
     graph.nodes.iter().filter(lone).count()
 }
 
+/// Dispatches of the families whose blocks move channels or activate a sum, by their tables: what is left is convolutions,
+/// squeeze-and-excitation, and one pooling each of ShuffleNetV2's and ResNet's stem and ResNet's head.
+const CHANNEL_MOVERS: &[(&str, usize)] = &[
+    // Stem, two each of 16 ghost bottlenecks' two modules, 4 strided ones, 5 shortcuts of two, 7 gates, the last three.
+    ("ghostnet_100", 1 + 16 * 4 + 4 + 5 * 2 + 7 + 3),
+    // Stem, 32 units of three, the last convolution with the mean, classifier.
+    ("igcv3_w1", 1 + 32 * 3 + 2),
+    ("igcv3_w1.4", 1 + 32 * 3 + 2),
+    // Stem and its pooling, convolutions of the blocks, shortcuts, pooling and classifier.
+    ("resnet18", 2 + 8 * 2 + 3 + 2),
+    ("resnet50", 2 + 16 * 3 + 4 + 2),
+    ("resnet50_v1", 2 + 16 * 3 + 4 + 2),
+    ("resnet200", 2 + 66 * 3 + 4 + 2),
+    // Stem and its pooling, 13 units of three and 3 of five, the last convolution with the mean, classifier.
+    ("shufflenet_v2_x0_5", 2 + 13 * 3 + 3 * 5 + 2),
+    ("shufflenet_v2_x1_5", 2 + 13 * 3 + 3 * 5 + 2),
+];
+
+#[test]
+fn channel_moves_and_sums_are_no_dispatches() {
+    for &(name, dispatches) in CHANNEL_MOVERS {
+        let graph = fused(name);
+        let fused_away = |op: &Op| {
+            matches!(
+                op,
+                Op::Concat
+                    | Op::Slice { .. }
+                    | Op::Shuffle { .. }
+                    | Op::Add { .. }
+                    | Op::Scale { .. }
+                    | Op::Activation(_)
+                    | Op::BatchNorm(_)
+            )
+        };
+        let left: Vec<_> = graph.nodes.iter().filter(|n| fused_away(&n.op)).map(|n| &n.name).collect();
+        assert!(left.is_empty(), "{name}: {left:?} stand alone");
+        let counters = plan(&graph, square(name, 1), AdapterClass::Gpu).counters;
+        assert_eq!(counters.dispatches, dispatches + lone_squeezes(&graph), "{name}");
+    }
+}
+
 #[test]
 fn no_two_live_values_share_bytes_and_no_step_reads_the_buffer_it_writes() {
     for model in zoo::models() {
