@@ -14,6 +14,7 @@ pub fn js(error: Error) -> JsValue {
         Error::Image { .. } => "ImageError",
         Error::Unsupported { .. } => "UnsupportedError",
         Error::NoAdapter { .. } => "NoAdapterError",
+        Error::MissingFeature { .. } => "MissingFeatureError",
         Error::Limit { .. } => "LimitError",
         Error::OutOfMemory { .. } => "OutOfMemoryError",
         Error::DeviceLost { .. } => "DeviceLostError",
