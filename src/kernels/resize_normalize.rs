@@ -80,7 +80,7 @@ impl Resampling {
     /// # Errors
     /// [`Error::Limit`] when a single column of the input needs more source columns than that.
     pub fn tiles(&self, max_side: usize, max_pixels: usize) -> Result<Vec<Tile>> {
-        let mut tiles = Vec::new();
+        let mut strips = Vec::new();
         let mut column = 0;
         while column < self.columns.len() {
             let fits = |end: &usize| span(&self.columns[column..*end]).len() <= max_side.min(max_pixels);
@@ -93,14 +93,19 @@ impl Resampling {
                     advice: "make it smaller",
                 });
             };
-            let xs = span(&self.columns[column..end]);
-            let height = (max_pixels / xs.len()).clamp(1, max_side);
-            let rows = self.needed_rows();
-            let tile = |y: usize| Tile { xs: xs.clone(), ys: y..rows.end.min(y + height), columns: column..end };
-            tiles.extend(rows.clone().step_by(height).map(tile));
+            strips.push(column..end);
             column = end;
         }
-        Ok(tiles)
+        let widest = strips.iter().map(|strip| span(&self.columns[strip.clone()]).len()).max().unwrap_or(1);
+        // One height for all: whoever holds a tile holds the largest in both directions.
+        let height = (max_pixels / widest).clamp(1, max_side);
+        let rows = self.needed_rows();
+        let tiles = strips.into_iter().flat_map(|columns| {
+            let (xs, end) = (span(&self.columns[columns.clone()]), rows.end);
+            let tile = move |y: usize| Tile { xs: xs.clone(), ys: y..end.min(y + height), columns: columns.clone() };
+            rows.clone().step_by(height).map(tile)
+        });
+        Ok(tiles.collect())
     }
 
     /// Contents of the weights binding of the first dispatch.
@@ -218,9 +223,11 @@ mod tests {
             let all =
                 Resampling { picture: [w, h], columns: axis(w, 7), rows: axis(h, 6), levels: vec![[0.0; 256]; 3] };
             let mut seen = vec![0; 7 * all.needed_rows().len()];
-            for tile in all.tiles(side, pixels).unwrap() {
+            let tiles = all.tiles(side, pixels).unwrap();
+            let largest = |edge: fn(&Tile) -> usize| tiles.iter().map(edge).max().unwrap();
+            assert!(largest(|t| t.xs.len()) * largest(|t| t.ys.len()) <= pixels, "{w} x {h}");
+            for tile in tiles {
                 assert!(tile.xs.len() <= side && tile.ys.len() <= side && tile.xs.end <= w && tile.ys.end <= h);
-                assert!(tile.xs.len() * tile.ys.len() <= pixels);
                 for column in tile.columns {
                     let (start, weights) = &all.columns[column];
                     assert!(tile.xs.start <= *start && start + weights.len() <= tile.xs.end);

@@ -24,7 +24,7 @@ before(async () => {
       return true;
     }
     if (request.url === '/small.png') {
-      response.writeHead(200, { 'Content-Type': 'image/png' }).end(halves(1000));
+      response.writeHead(200, { 'Content-Type': 'image/png' }).end(halves(1600));
       return true;
     }
     return false;
