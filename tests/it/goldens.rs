@@ -82,6 +82,7 @@ cases! {
     igcv3_w1 igcv3_w1_4
     shufflenet_v2_x1_5
     tv_resnet18 tv_resnet50 tv_resnet152 resnet200
+    resnet18_odd resnet50_v1_odd shufflenet_v2_x0_5_odd ghostnet_050_odd igcv3_wd2_odd
 }
 
 #[test]
