@@ -58,15 +58,21 @@ build() {
     node web/build.mjs
 }
 
-chromium() {
+find_chromium() {
     CHROMIUM="${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}"
     [ -n "$CHROMIUM" ] || { apt_install chromium; CHROMIUM=$(command -v chromium); }
     export CHROMIUM
 }
 
+# A file of tests that hangs fails after ten minutes, and what it left open ends with the tests.
+run_tests() {
+    node --test --test-concurrency=1 --test-timeout=600000 --test-force-exit --test-reporter=spec \
+        ${1:+--test-name-pattern="$1"} web/tests/*.test.mjs
+}
+
 case "${1:-}" in
 build) build ;;
 serve) build && exec node web/serve.mjs ;;
-test) build && chromium && shift && exec node --test --test-concurrency=1 --test-reporter=spec ${1:+--test-name-pattern="$1"} web/tests/*.test.mjs ;;
+test) build && find_chromium && shift && run_tests "$@" ;;
 *) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//' && exit 2 ;;
 esac

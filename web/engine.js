@@ -106,6 +106,17 @@ class Engine {
     if (this.ours) this.device.destroy();
   }
 
+  /** Throws where WebGPU may not read `picture`: inside of wasm, that would be the end of the module. */
+  probe(picture) {
+    const usage = GPUTextureUsage.COPY_DST | GPUTextureUsage.RENDER_ATTACHMENT;
+    this.pixel ??= this.device.createTexture({ label: 'probe', size: [1, 1], format: 'rgba8unorm', usage });
+    try {
+      this.device.queue.copyExternalImageToTexture({ source: picture }, { texture: this.pixel }, [1, 1]);
+    } catch (error) {
+      throw failure('ImageError', `the picture cannot be read: ${error.message}`, error);
+    }
+  }
+
   facts() {
     const { facts, class: kernels, pipelines } = JSON.parse(this.wasm.facts());
     const { vendor = '', architecture = '', description = '' } = this.adapter.info;

@@ -25,13 +25,21 @@ export async function pictureOf(input) {
         throw failure('ImageError', `${input.name ?? 'the image'}: no picture that this browser can decode, or too large`, error);
       }
     case 'HTMLVideoElement':
-      if (input.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) return input;
-      throw failure('ImageError', 'the video has no frame yet: wait for its `loadeddata` event');
+      if (input.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
+        throw failure('ImageError', 'the video has no frame yet: wait for its `loadeddata` event');
+      }
+    // WebGPU copies from a frame itself only where the browser draws on a GPU.
+    // falls through
+    case 'VideoFrame':
+      try {
+        return await createImageBitmap(input);
+      } catch (error) {
+        throw failure('ImageError', 'the frame could not be read (closed, or of another origin?)', error);
+      }
     case 'ImageBitmap':
     case 'ImageData':
     case 'OffscreenCanvas':
     case 'HTMLCanvasElement':
-    case 'VideoFrame':
       return input;
     default:
       throw failure('BadInputError', `input: a ${kind(input)} is neither a picture nor a Float32Array`);

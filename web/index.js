@@ -18,16 +18,19 @@ export async function load(options = {}) {
   signal?.throwIfAborted();
   const stop = new AbortController();
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+  // The device opens while the weights arrive.
+  const opening = openEngine(options.device);
   try {
-    // The device opens while the weights arrive.
-    const [engine, file, config] = await Promise.all([
-      openEngine(options.device),
+    const [file, config] = await Promise.all([
       read(weights, both, onProgress),
       options.config === undefined ? undefined : textOf(options.config, both),
+      opening,
     ]);
-    return await build(engine, options, (e) => e.load(file.bytes, file.name, model, config));
+    return await build(await opening, options, (e) => e.load(file.bytes, file.name, model, config));
   } catch (error) {
     stop.abort(error);
+    // Whatever failed, nobody holds the device any more.
+    opening.then((engine) => engine.release(), () => {});
     throw signal?.aborted ? signal.reason : error;
   }
 }
@@ -48,7 +51,6 @@ async function build(engine, { labels, signal }, make) {
     throw failure('BadInputError', `${names.length} labels, but the model has ${facts.classes} classes`);
   } catch (error) {
     inner?.free();
-    engine.release();
     throw error;
   }
 }
@@ -159,6 +161,7 @@ export class Model {
     const size = sizeOf(picture);
     const calls = countCalls();
     try {
+      this.#engine.probe(picture);
       return await this.#do(async (inner) => {
         await inner.run_images([picture], size);
         calls.start();
@@ -228,6 +231,7 @@ export class Model {
     const pictures = await Promise.all(given.map(pictureOf));
     try {
       signal?.throwIfAborted();
+      pictures.forEach((picture) => this.#engine.probe(picture));
       const flat = await this.#do((inner) => inner.run_images(pictures, pictures.flatMap(sizeOf)));
       return { ...unpack(flat), single };
     } finally {

@@ -23,6 +23,10 @@ before(async () => {
       response.writeHead(200, { 'Content-Type': 'image/png' }).end(halves(10_000));
       return true;
     }
+    if (request.url === '/foreign.png') {
+      response.writeHead(200, { 'Content-Type': 'image/png', 'Cross-Origin-Resource-Policy': 'cross-origin' }).end(halves(64));
+      return true;
+    }
     if (request.url === '/small.png') {
       response.writeHead(200, { 'Content-Type': 'image/png' }).end(halves(1600));
       return true;
@@ -33,8 +37,8 @@ before(async () => {
   page = await blank();
 });
 after(async () => {
-  await browser.close();
-  site.close();
+  await browser?.close();
+  site?.close();
 });
 
 async function blank(options) {
@@ -111,6 +115,18 @@ test('the device is lost in the middle of an inference; loading again works', as
 test('the download is cut off', async () => {
   const message = await page.evaluate(() => said(mbconv.load({ weights: '/cut.safetensors' })));
   assert.match(message, new RegExp(`^DownloadError: /cut\\.safetensors: cut off after \\d+ of 1000000 bytes`));
+});
+
+test('loads that failed hold no device', async () => {
+  const lost = await page.evaluate(async () => {
+    const model = await mbconv.load();
+    await said(mbconv.load({ weights: '/cut.safetensors' }));
+    await said(mbconv.load({ weights: new Uint8Array(8) }));
+    await said(mbconv.load({ signal: AbortSignal.timeout(1) }));
+    await model.dispose();
+    return Promise.race([model.lost.then(({ reason }) => reason), new Promise((go) => setTimeout(go, 10_000, 'still there'))]);
+  });
+  assert.equal(lost, 'destroyed');
 });
 
 test('the address is wrong', async () => {
@@ -191,6 +207,23 @@ test('a picture of 100 megapixels goes through in tiles, and gives what a smalle
   assert.ok(largest > 0 && largest < 18e6);
   // The edge between the halves falls on other fractions of a pixel.
   assert.ok(difference < 0.05, `${difference}`);
+});
+
+test('a picture of another origin is refused, and the model goes on', async () => {
+  const { messages, label } = await page.evaluate(async (address) => {
+    const picture = Object.assign(new Image(), { src: address });
+    await picture.decode();
+    const canvas = new OffscreenCanvas(64, 64);
+    canvas.getContext('2d').drawImage(picture, 0, 0);
+    const model = await mbconv.load();
+    const messages = [];
+    for (const source of [picture, canvas, await createImageBitmap(picture)]) messages.push(await said(model.classify(source)));
+    const [{ label }] = await model.classify(await (await fetch('/assets/coffee.png')).blob());
+    await model.dispose();
+    return { messages, label };
+  }, `${site.address.replace('localhost', '127.0.0.1')}/foreign.png`);
+  for (const message of messages) assert.match(message, /^ImageError: the picture cannot be read: .*(origin|security)/i);
+  assert.equal(label, 'espresso');
 });
 
 test('two tabs at once', async () => {

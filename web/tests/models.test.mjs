@@ -21,8 +21,8 @@ before(async () => {
 });
 after(async () => {
   assert.deepEqual(page.problems, []);
-  await browser.close();
-  site.close();
+  await browser?.close();
+  site?.close();
 });
 
 for (const name of MODELS) {

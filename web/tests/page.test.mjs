@@ -18,8 +18,8 @@ before(async () => {
   [browser, site] = await Promise.all([launch(), server()]);
 });
 after(async () => {
-  await browser.close();
-  site.close();
+  await browser?.close();
+  site?.close();
 });
 
 /** The devices of the page, to take one away. */

@@ -20,8 +20,8 @@ before(async () => {
 after(async () => {
   await page.evaluate(() => model.dispose());
   assert.deepEqual(page.problems, []);
-  await browser.close();
-  site.close();
+  await browser?.close();
+  site?.close();
 });
 
 /** What makes a picture of `bitmap`, and how far the logits may be off: video is lossy. */
