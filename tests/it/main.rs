@@ -5,6 +5,7 @@ mod cli;
 mod documentation;
 mod goldens;
 mod gpu;
+mod halves;
 mod kernels;
 mod own_networks;
 mod plans;
