@@ -189,6 +189,9 @@ pub enum Padding {
     /// The zeros that SAME puts around maps whose size the stride divides, around maps of every size: what networks do
     /// that decide on their padding once, for the size of an even image (MobileNeXt's variants with squeeze-excite).
     SameFixed,
+    /// No zeros (TensorFlow's VALID).
+    #[serde(skip_deserializing)]
+    Valid,
 }
 
 /// A window's placement along one axis, see [`window`].
@@ -208,7 +211,7 @@ pub struct Window {
 ///
 /// Symmetric: `out = (input + 2p - kernel) / stride + 1`, `p = (kernel - 1) / 2` (torch.nn.Conv2d).
 /// Same: `out = ceil(input / stride)`, `total = max((out - 1) * stride + kernel - input, 0)`,
-/// `total / 2` before (tf.nn.conv2d). Fixed: `total = max(kernel - stride, 0)`, split in the same way.
+/// `total / 2` before (tf.nn.conv2d). Fixed: `total = max(kernel - stride, 0)`, split in the same way. Valid: none.
 pub const fn window(padding: Padding, input: usize, kernel: usize, stride: usize) -> Option<Window> {
     if input == 0 || kernel == 0 || stride == 0 {
         return None;
@@ -226,6 +229,8 @@ pub const fn window(padding: Padding, input: usize, kernel: usize, stride: usize
             let total = ((out - 1) * stride + kernel).saturating_sub(input);
             Some(Window { out, before: total / 2, after: total - total / 2 })
         }
+        Padding::Valid if input < kernel => None,
+        Padding::Valid => Some(Window { out: (input - kernel) / stride + 1, before: 0, after: 0 }),
         Padding::SameFixed => {
             let total = kernel.saturating_sub(stride);
             if input + total < kernel {
@@ -257,6 +262,13 @@ mod tests {
         }
         assert_eq!(window(Padding::SameFixed, 15, 5, 2), Some(Window { out: 7, before: 1, after: 2 }));
         assert_eq!(window(Padding::SameFixed, 1, 3, 2), None);
+    }
+
+    #[test]
+    fn without_padding_windows_stay_inside() {
+        assert_eq!(window(Padding::Valid, 5, 3, 1), Some(Window { out: 3, before: 0, after: 0 }));
+        assert_eq!(window(Padding::Valid, 8, 3, 2), Some(Window { out: 3, before: 0, after: 0 }));
+        assert_eq!(window(Padding::Valid, 2, 3, 1), None);
     }
 
     #[test]

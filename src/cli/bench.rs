@@ -7,7 +7,7 @@ use super::common::{
 use crate::cpu;
 use crate::error::Result;
 use crate::gpu::{Executor, Timing};
-use crate::session::{Device, Session};
+use crate::session::{Bundle, Device, Session};
 use crate::tensor::Tensor;
 use crate::weights::Synthetic;
 use std::io::Write;
@@ -94,20 +94,24 @@ enum Engine<'a> {
 }
 
 impl Engine<'_> {
-    /// One inference: the logits and the time.
+    /// One inference: the network's first output, a classifier's logits, and the time.
     fn run(&mut self, input: &Tensor) -> Result<(Tensor, Timing)> {
         match self {
             Self::Cpu(session) => {
                 let output = pollster::block_on(session.run(input))?;
-                Ok((output.get("logits")?.clone(), output.timing))
+                Ok((output.get(first_output(session.bundle()))?.clone(), output.timing))
             }
             Self::Gpu(executor) => {
                 let (mut outputs, timing) = pollster::block_on(executor.run(Some(input)))?;
-                let logits = executor.plan().outputs.iter().position(|o| o.0 == "logits").unwrap_or(0);
-                Ok((outputs.swap_remove(logits), timing))
+                Ok((outputs.swap_remove(0), timing))
             }
         }
     }
+}
+
+/// Its name.
+fn first_output(bundle: &Bundle) -> &str {
+    bundle.graph.outputs.first().map_or("", |o| o.0.as_str())
 }
 
 pub fn run(args: &Args, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
@@ -163,7 +167,8 @@ pub fn run(args: &Args, out: &mut dyn Write, start: Start) -> Result<(), Failure
     };
     if args.check {
         let reference = cpu::run(&session.bundle().graph, &session.bundle().weights, &input)?;
-        result.rel_err = reference.get("logits").map(|want| relative_error(&logits.data, &want.data));
+        result.rel_err =
+            reference.get(first_output(session.bundle())).map(|want| relative_error(&logits.data, &want.data));
     }
     if args.json { print_json(out, &result) } else { Ok(write(out, &result)?) }
 }

@@ -99,6 +99,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let start = Instant::now();
     let mut bundle = args.model.bundle()?;
+    if bundle.model.detector.is_some() {
+        let problem = "a detector: it finds boxes (mbconv detect) and does not classify whole pictures";
+        return Err(Error::bad(&bundle.model.name, problem).into());
+    }
     if let Some(file) = &args.labels {
         bundle.labels = Labels::load(file, bundle.num_classes())?;
     }

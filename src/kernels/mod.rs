@@ -20,6 +20,7 @@ pub mod depthwise;
 pub mod elementwise;
 pub mod global_pool;
 pub mod head_pool;
+pub mod l2_norm;
 pub mod pointwise;
 pub mod pool;
 pub mod resize_normalize;
@@ -259,6 +260,13 @@ pub const FAMILIES: &[Family] = &[
         workgroup_bytes: |_| 0,
     },
     Family {
+        name: l2_norm::NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
+        subgroups: false,
+        parts: &[ACTIVATION, JOIN, include_str!("../../shaders/l2_norm.wgsl")],
+        workgroup_bytes: |_| 0,
+    },
+    Family {
         name: pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output],
         subgroups: false,
@@ -324,14 +332,32 @@ pub struct Window {
     pub kernel: usize,
     /// Step of the window.
     pub stride: usize,
+    /// Input positions from one of the window's to the next.
+    pub dilation: usize,
 }
 
 impl Window {
     /// A window of `kernel` x `kernel` over maps of shape `x`; `None` where it does not fit.
     pub fn over(x: Shape, padding: Padding, kernel: usize, stride: usize) -> Option<Self> {
-        let (y, x_axis) = (window(padding, x.h, kernel, stride)?, window(padding, x.w, kernel, stride)?);
-        let (pad_top, pad_left) = (y.before, x_axis.before);
-        Some(Self { n: x.n, h: x.h, w: x.w, out_h: y.out, out_w: x_axis.out, pad_top, pad_left, kernel, stride })
+        Self::dilated(x, padding, kernel, stride, 1)
+    }
+
+    /// The same with `dilation` input positions from one of the window's to the next.
+    pub fn dilated(x: Shape, padding: Padding, kernel: usize, stride: usize, dilation: usize) -> Option<Self> {
+        let extent = kernel.checked_sub(1)? * dilation + 1;
+        let (y, x_axis) = (window(padding, x.h, extent, stride)?, window(padding, x.w, extent, stride)?);
+        Some(Self {
+            n: x.n,
+            h: x.h,
+            w: x.w,
+            out_h: y.out,
+            out_w: x_axis.out,
+            pad_top: y.before,
+            pad_left: x_axis.before,
+            kernel,
+            stride,
+            dilation,
+        })
     }
 
     /// Input positions, and output positions, of all images.

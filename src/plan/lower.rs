@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Activation, Conv2d, ConvKind, Graph, Join, NodeId, Op, Pool, SqueezeExcite};
 use crate::kernels::{
     AdapterClass, Channels, Launch, Role, Storage, Window, channel_copy, conv, depthwise, elementwise, global_pool,
-    head_pool, pointwise, pool, squeeze_excite,
+    head_pool, l2_norm, pointwise, pool, squeeze_excite,
 };
 use crate::tensor::{Dtype, Padding, Shape};
 use crate::weights::Weights;
@@ -73,6 +73,10 @@ impl Lowering<'_> {
                 self.push(id, launch, self.inputs(id), ValueKind::Node(id), y)
             }
             Op::Pool(pool) => self.pool(id, &pool),
+            Op::L2Norm { .. } => {
+                let launch = l2_norm::launch(&l2_norm::Args { n: x.n, pixels: x.pixels(), c: x.c }, class)?;
+                self.push(id, launch, self.inputs(id), ValueKind::Node(id), y)
+            }
             Op::Activation(act) => self.elementwise(id, act),
             Op::Scale { .. } | Op::Add { .. } => self.elementwise(id, Activation::Identity),
             Op::Slice { first, channels } => self.channel_copy(id, first, channels, 1),
@@ -115,7 +119,8 @@ impl Lowering<'_> {
                 pointwise::launch(&args, class)?
             }
             _ => {
-                let window = self.window(id, x, conv.padding, conv.kernel, conv.stride)?;
+                let window = self.window(id, x, conv.padding, conv.extent(), conv.stride)?;
+                let window = Window { kernel: conv.kernel, dilation: conv.dilation, ..window };
                 conv::launch(&conv::Args { window, channels, act: conv.act, join: conv.join }, class)?
             }
         };
@@ -294,6 +299,7 @@ fn unsupported(kind: ConvKind, conv: &Conv2d, head: bool) -> Option<&'static str
     let turns = conv.join == Join::Interleave;
     match () {
         () if conv.pool && !(kind == ConvKind::Pointwise && head) => Some("pooling behind this convolution"),
+        () if conv.dilation > 1 && kind == ConvKind::Depthwise => Some("a dilated depthwise convolution"),
         () if conv.gate && kind != ConvKind::Pointwise => Some("a gate in front of this convolution"),
         () if (turns || conv.first.is_some() || conv.shuffle > 1) && !pointwise => {
             Some("channels rearranged by this convolution")
@@ -321,6 +327,7 @@ pub(super) fn packed_len(graph: &Graph, id: NodeId) -> usize {
                 _ => channels(graph, &c, c_in).packed_len(c.kernel * c.kernel),
             }
         }
+        Op::L2Norm { scale } => l2_norm::packed_len(graph.params[scale].len()),
         Op::SqueezeExcite(se) => squeeze_excite::packed_len(graph.params[se.expand_bias].len(), se.hidden),
         _ => 0,
     }
@@ -343,6 +350,10 @@ pub(super) fn pack(graph: &Graph, id: NodeId, weights: &Weights, out: &mut [f32]
                 ConvKind::Depthwise => depthwise::pack(&weight, &bias, c.kernel, c.out, c.keep_input, out),
                 _ => channels(graph, &c, c_in).pack(&weight, &bias, c.kernel * c.kernel, out),
             }
+        }
+        Op::L2Norm { scale } => {
+            let scale = weights.values(graph, scale)?;
+            out[..scale.len()].copy_from_slice(&scale);
         }
         Op::SqueezeExcite(se) => {
             let values =

@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex};
 /// What an inference returns.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Output {
-    /// `logits` `[N, 1, 1, classes]`, `embedding` `[N, 1, 1, features]` and every value asked for, by name.
+    /// `logits` `[N, 1, 1, classes]` and `embedding` `[N, 1, 1, features]` of a classifier, `cls_logits.0` and
+    /// `bbox_regression.0`, ... of a detector ([`crate::vision::detect`]), and every value asked for, by name.
     pub values: BTreeMap<String, Tensor>,
     /// How long it took.
     pub timing: Timing,
@@ -25,8 +26,14 @@ impl Output {
     /// A value by name.
     ///
     /// # Errors
-    /// [`Error::Unknown`].
+    /// [`Error::Unknown`]; [`Error::BadInput`] for what only classifiers have, of a detector.
     pub fn get(&self, name: &str) -> Result<&Tensor> {
+        let of_classifiers = ["logits", "embedding"].contains(&name) && !self.values.contains_key(name);
+        if of_classifiers && self.values.contains_key("cls_logits.0") {
+            let problem = "a detector has none: it has cls_logits and bbox_regression for each default box, from which \
+                           Session::detect (mbconv detect) makes boxes";
+            return Err(Error::bad(name, problem));
+        }
         self.values.get(name).ok_or_else(|| Error::unknown("value", name, self.values.keys().map(String::as_str)))
     }
 

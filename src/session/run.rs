@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu, Timing};
 use crate::plan::Target;
 use crate::tensor::Tensor;
+use crate::vision::{self, Detection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -105,6 +106,19 @@ impl Session {
     /// As [`Session::run`].
     pub async fn embed(&self, input: &Tensor) -> Result<Tensor> {
         self.run(input).await?.get("embedding").cloned()
+    }
+
+    /// What a detector finds in each image of a normalised batch, the most probable first; boxes in pixels of the
+    /// input.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] for a classifier, else as [`Session::run`].
+    pub async fn detect(&self, input: &Tensor) -> Result<Vec<Vec<Detection>>> {
+        let model = &self.bundle().model;
+        let Some(detector) = model.detector else {
+            return Err(Error::bad(&model.name, "finds no boxes, it classifies: take its logits (mbconv classify)"));
+        };
+        vision::detect(&self.run(input).await?.values, detector, [input.shape.h, input.shape.w])
     }
 
     /// An executor of one's own for `[n, h, w]`, for input and output buffers that stay on the GPU.

@@ -209,6 +209,7 @@ fn terms(graph: &Graph, node: &crate::graph::Node, reads: &[Tensor]) -> usize {
         }
         Op::SqueezeExcite(se) => pixels + graph.params[se.expand_bias].len() + se.hidden,
         Op::GlobalAvgPool => pixels,
+        Op::L2Norm { scale } => graph.params[scale].len(),
         Op::Pool(pool) => pool.kernel * pool.kernel,
         Op::Input | Op::BatchNorm(_) | Op::Activation(_) | Op::Scale { .. } | Op::Add { .. } => 2,
         Op::Concat | Op::Slice { .. } | Op::Shuffle { .. } => 1,

@@ -22,6 +22,7 @@ mod position;
 mod proxylessnas;
 mod resnet;
 mod shufflenet_v2;
+mod ssd;
 mod stage;
 
 pub use blocks::{Block, Ends, Kind, Skip, Squeeze, Width, block};
@@ -30,6 +31,7 @@ pub use facts::{CropMode, Interpolation, Preprocess};
 #[cfg(feature = "cli")]
 pub use file::from_file;
 pub use network::{Head, Multipliers, Network, Row, SqueezeRule, Stem};
+pub use ssd::{Detector, Level};
 pub use stage::{OwnBlocks, Stage};
 
 use crate::error::{Error, Result};
@@ -52,6 +54,7 @@ pub const ALL: &[fn() -> Vec<Model>] = &[
     proxylessnas::models,
     resnet::models,
     shufflenet_v2::models,
+    ssd::models,
 ];
 
 /// The families with a width multiplier, each a function that makes a model of any width from its name.
@@ -62,7 +65,7 @@ pub const OF_ANY_WIDTH: &[fn(&str) -> Option<Model>] = &[mobilenet_v1::named, mo
 pub struct Options {
     /// Channels of the input image.
     pub in_channels: usize,
-    /// Outputs of the classifier.
+    /// Outputs of the classifier, or of each default box of a detector.
     pub num_classes: usize,
     /// Batch-norm epsilon where the checkpoint's origin implies another than the model's.
     pub bn_eps: Option<f64>,
@@ -131,10 +134,12 @@ pub struct Model {
     pub cite: &'static str,
     /// Whose weights it takes: origin, naming scheme, licence.
     pub checkpoints: &'static [Checkpoints],
-    /// Classes of its published weights.
+    /// Classes of its published weights; a detector's with the background.
     pub num_classes: usize,
     /// Batch-norm epsilon of torchvision's version where that differs.
     pub torchvision_bn_eps: Option<f64>,
+    /// What a detector's outputs mean; `None` of a classifier.
+    pub detector: Option<&'static Detector>,
     /// Tables and wiring.
     pub wiring: Wiring,
 }
@@ -153,6 +158,7 @@ impl Model {
             checkpoints: &[Checkpoints::TIMM_NAMES],
             num_classes: 1000,
             torchvision_bn_eps: None,
+            detector: None,
             wiring,
         }
     }

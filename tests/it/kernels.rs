@@ -7,7 +7,7 @@ use mbconv::graph::{
 };
 use mbconv::kernels::{
     Channels, KernelKey, Launch, Role, SUBGROUP_LANES, Window, conv, depthwise, elementwise, global_pool, head_pool,
-    pointwise, squeeze_excite,
+    l2_norm, pointwise, squeeze_excite,
 };
 use mbconv::plan::{Buffer, BufferRole, Plan, Value, ValueKind, WeightLayout};
 use mbconv::tensor::{Dtype, Padding};
@@ -242,6 +242,46 @@ fn conv_rows() {
                         (conv::launch_with(&args, variant).unwrap(), None)
                     });
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn dilated_and_unpadded_windows() {
+    for gpu in gpus() {
+        for variant in conv::VARIANTS {
+            for (kernel, stride, dilation) in [(3, 1, 6), (3, 2, 2), (5, 1, 3), (3, 1, 1)] {
+                for (i, padding) in [Padding::Symmetric, Padding::Same, Padding::Valid].into_iter().enumerate() {
+                    let (x, out, act) = (Shape::new(2, 17, 19 + i, 7), 9, ACTIVATIONS[i]);
+                    let mut b = Bench::new(x);
+                    b.conv(&[0], x.c, 1, Conv2d { dilation, ..plain(out, kernel, stride, padding, act) });
+                    b.check(&gpu, &format!("{kernel}x{kernel} dilated {dilation}, {padding:?}"), |_| {
+                        let window = Window::dilated(x, padding, kernel, stride, dilation).unwrap();
+                        let channels = Channels::dense(x.c, out);
+                        let args = conv::Args { window, channels, act, join: Join::None };
+                        (conv::launch_with(&args, variant).unwrap(), None)
+                    });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn l2_norm_rows() {
+    for gpu in gpus() {
+        for variant in l2_norm::VARIANTS {
+            for x in [Shape::new(2, 9, 11, 13), Shape::new(1, 1, 1, 4), Shape::new(3, 5, 7, 130)] {
+                let mut b = Bench::new(x);
+                // Behind a sigmoid, whose padded channels are one half.
+                let positive = b.push(Op::Activation(Activation::Sigmoid), &[0]);
+                let scale = b.param("scale", &[x.c]);
+                b.push(Op::L2Norm { scale }, &[positive]);
+                b.check(&gpu, "l2_norm", |_| {
+                    let args = l2_norm::Args { n: x.n, pixels: x.pixels(), c: x.c };
+                    (l2_norm::launch_with(&args, variant).unwrap(), None)
+                });
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod cli;
+mod detectors;
 mod documentation;
 mod goldens;
 mod gpu;

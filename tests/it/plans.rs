@@ -1,5 +1,6 @@
 //! Plans without a GPU: exact counters against the budgets, memory invariants, recording on wgpu's noop device.
 
+use crate::support::fitting;
 use mbconv::Padding;
 use mbconv::graph::{Builder, ConvArgs, ConvKind, Graph, Node, Op};
 use mbconv::kernels::{AdapterClass, KernelKey};
@@ -110,7 +111,7 @@ fn no_model_needs_more_than_sixteen_pipelines_at_any_size() {
             let native = keys([1, model.resolution, model.resolution]);
             assert!(native.len() <= 16, "{} ({class:?}): {} pipelines", model.name, native.len());
             for shape in [[3, 64, 96], [2, 131, 97], [8, model.resolution, model.resolution], [1, 512, 512]] {
-                let other = keys(shape);
+                let other = keys(fitting(&model.name, shape));
                 let new: Vec<_> = other.difference(&native).map(ToString::to_string).collect();
                 assert!(new.is_empty(), "{} ({class:?}) at {shape:?} needs new pipelines: {new:?}", model.name);
             }
@@ -123,7 +124,7 @@ fn counters_equal_an_independent_count() {
     for model in zoo::models() {
         let graph = fused(&model.name);
         let raw = zoo::build(&model.name, &Options::default()).unwrap();
-        let shape = [2, 96, 64];
+        let shape = fitting(&model.name, [2, 96, 64]);
         let p = plan(&graph, shape, AdapterClass::Gpu);
         let madds = raw.counts(shape[1], shape[2]).unwrap().madds * shape[0] as u64;
         assert_eq!(p.counters.madds, madds, "{}: fusion changes no multiply-add", model.name);
@@ -195,7 +196,7 @@ fn channel_moves_and_sums_are_no_dispatches() {
 fn no_two_live_values_share_bytes_and_no_step_reads_the_buffer_it_writes() {
     for model in zoo::models() {
         for shape in [[1, model.resolution, model.resolution], [3, 64, 160]] {
-            assert_placed(&plan(&fused(&model.name), shape, AdapterClass::Gpu));
+            assert_placed(&plan(&fused(&model.name), fitting(&model.name, shape), AdapterClass::Gpu));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Every kernel key that any registered model can emit, through naga for all platforms, and through tint where it is
 //! installed; every model's recording on wgpu's noop device.
 
+use crate::support::fitting;
 use mbconv::gpu::{Executor, Gpu, WeightBuffers};
 use mbconv::kernels::{self, AdapterClass, KernelKey, Storage};
 use mbconv::plan::{Caps, Plan, Target, WeightLayout};
@@ -36,7 +37,7 @@ fn keys() -> BTreeSet<KernelKey> {
             for (dtype, half) in [(Dtype::F32, false), (Dtype::F16, false), (Dtype::F16, true)] {
                 let target = Target { class, dtype, half, ..Target::web() };
                 let layout = WeightLayout::new(&graph, &target).unwrap();
-                let plan = Plan::new(&graph, &layout, &target, [1, 96, 64], &[]).unwrap();
+                let plan = Plan::new(&graph, &layout, &target, fitting(&graph.name, [1, 96, 64]), &[]).unwrap();
                 keys.extend(plan.steps.into_iter().map(|s| s.launch.key));
             }
         }
@@ -145,7 +146,7 @@ fn every_model_records_on_the_noop_device() {
         let target = Target { class: AdapterClass::Gpu, ..gpu.target() };
         let layout = WeightLayout::new(&graph, &target).unwrap();
         // Values do not matter here: one shard's worth of weights is packed, the rest stays zero.
-        let plan = Plan::new(&graph, &layout, &target, [1, 64, 96], &[]).unwrap();
+        let plan = Plan::new(&graph, &layout, &target, fitting(&graph.name, [1, 64, 96]), &[]).unwrap();
         let weights = Weights::synthetic(&graph, &Synthetic::default()).unwrap();
         let buffers = pollster::block_on(WeightBuffers::new(&gpu, &graph, &layout, &weights)).unwrap();
         let mut executor =

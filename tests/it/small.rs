@@ -1,6 +1,6 @@
 //! Every registered model at a small resolution: every adapter against the CPU reference.
 
-use crate::support::{gpus, rel_l2};
+use crate::support::{fitting, gpus, rel_l2};
 use mbconv::session::{Bundle, Device, Session};
 use mbconv::weights::{Synthetic, make_input};
 use mbconv::{Shape, Tensor, cpu, zoo};
@@ -15,8 +15,8 @@ fn every_model_at_a_small_resolution() {
     for model in zoo::models() {
         let (name, options) = (model.name.clone(), model.options());
         let bundle = Bundle::synthetic(model, &options, &Synthetic::default()).unwrap();
-        let shape = Shape::new(1, 64, 48, 3);
-        let x = Tensor::from_nchw(shape, &make_input("input", [1, 3, 64, 48])).unwrap();
+        let [n, h, w] = fitting(&name, [1, 64, 48]);
+        let x = Tensor::from_nchw(Shape::new(n, h, w, 3), &make_input("input", [n, 3, h, w])).unwrap();
         let want = cpu::run(&bundle.graph, &bundle.weights, &x).unwrap();
         for gpu in &gpus {
             let session = block_on(Session::new(Device::Gpu(gpu.clone()), bundle.clone())).unwrap();
