@@ -29,6 +29,8 @@ fn launches() -> Vec<Launch> {
         for (kernel, stride) in [(3, 1), (3, 2), (7, 2), (1, 2)] {
             all.push(conv::launch_with(&conv_args(1, 32, kernel, stride), v).unwrap());
         }
+        let window = Window::dilated(Shape::new(1, 32, 32, 3), Padding::Symmetric, 3, 1, 6).unwrap();
+        all.push(conv::launch_with(&conv::Args { window, ..conv_args(1, 32, 3, 1) }, v).unwrap());
     }
     for v in squeeze_excite::VARIANTS {
         let args =
@@ -45,6 +47,9 @@ fn launches() -> Vec<Launch> {
     for v in elementwise::VARIANTS {
         let args = elementwise::Args { n: 2, pixels: 49, c: 40, act, gate: true, residual: Some(40) };
         all.push(elementwise::launch_with(&args, v).unwrap());
+    }
+    for v in l2_norm::VARIANTS {
+        all.push(l2_norm::launch_with(&l2_norm::Args { n: 2, pixels: 49, c: 22 }, v).unwrap());
     }
     for v in pool::VARIANTS {
         let args = pool::Args { window: window(2, 15, 3, 2), c: 20, kind: PoolKind::Max };
@@ -249,6 +254,7 @@ fn rust_and_wgsl_agree_on_every_parameter() {
         joined = "joined",
         rolled = "rolled"
     );
+    check!(l2_norm, pixels = "pixels", c4 = "c4", channels = "channels");
     check!(
         conv,
         height = "height",

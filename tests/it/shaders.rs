@@ -7,7 +7,7 @@ use mbconv::kernels::{self, AdapterClass, KernelKey, Storage};
 use mbconv::plan::{Caps, Plan, Target, WeightLayout};
 use mbconv::tensor::Dtype;
 use mbconv::weights::{Synthetic, Weights};
-use mbconv::zoo::{self, Options};
+use mbconv::zoo;
 use mbconv::{graph::Graph, passes};
 use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
@@ -18,7 +18,7 @@ fn graphs() -> Vec<Graph> {
     let models = zoo::models();
     let mut graphs = Vec::new();
     for model in &models {
-        let raw = model.build(&Options::default()).unwrap();
+        let raw = model.build(&model.options()).unwrap();
         graphs.push(passes::run(&raw, &[]).0);
         if model.name == "efficientnet_b0" || model.name == "tf_efficientnet_lite0" {
             let all: Vec<String> = raw.nodes.iter().map(|n| n.name.clone()).collect();

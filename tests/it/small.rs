@@ -14,8 +14,12 @@ fn every_model_at_a_small_resolution() {
     let gpus = gpus();
     for model in zoo::models() {
         let (name, options) = (model.name.clone(), model.options());
+        let [n, h, w] = [1, 64, 48];
+        if fitting(&name, [n, h, w]) != [n, h, w] {
+            // It runs at its own size only, which its reference case does.
+            continue;
+        }
         let bundle = Bundle::synthetic(model, &options, &Synthetic::default()).unwrap();
-        let [n, h, w] = fitting(&name, [1, 64, 48]);
         let x = Tensor::from_nchw(Shape::new(n, h, w, 3), &make_input("input", [n, 3, h, w])).unwrap();
         let want = cpu::run(&bundle.graph, &bundle.weights, &x).unwrap();
         for gpu in &gpus {
