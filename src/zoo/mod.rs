@@ -2,6 +2,7 @@
 
 mod blocks;
 mod checkpoints;
+mod detector;
 pub mod efficientnet;
 mod efficientnet_v2;
 mod facts;
@@ -27,11 +28,11 @@ mod stage;
 
 pub use blocks::{Block, Ends, Kind, Skip, Squeeze, Width, block};
 pub use checkpoints::Checkpoints;
+pub use detector::{Detector, Level};
 pub use facts::{CropMode, Interpolation, Preprocess};
 #[cfg(feature = "cli")]
 pub use file::from_file;
 pub use network::{Head, Multipliers, Network, Row, SqueezeRule, Stem};
-pub use ssd::{Detector, Level};
 pub use stage::{OwnBlocks, Stage};
 
 use crate::error::{Error, Result};
