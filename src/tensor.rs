@@ -18,6 +18,35 @@ pub struct Shape {
     pub c: usize,
 }
 
+/// How a value is stored on the GPU; it is computed with in f32 either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// 32-bit IEEE 754.
+    #[default]
+    F32,
+    /// 16-bit IEEE 754: 11 bits of precision, up to 65,504.
+    F16,
+}
+
+impl Dtype {
+    /// Bytes of one value.
+    pub const fn bytes(self) -> u64 {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+        }
+    }
+
+    /// The name in kernel keys and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        }
+    }
+}
+
 impl Shape {
     /// `[n, h, w, c]`.
     pub const fn new(n: usize, h: usize, w: usize, c: usize) -> Self {
@@ -44,9 +73,9 @@ impl Shape {
         self.c.div_ceil(4)
     }
 
-    /// Bytes of the tensor as f32 with channels padded to a multiple of four.
-    pub const fn padded_bytes(&self) -> u64 {
-        (self.n * self.h * self.w * self.c4() * 16) as u64
+    /// Bytes of the tensor with channels padded to a multiple of four.
+    pub const fn padded_bytes(&self, dtype: Dtype) -> u64 {
+        (self.n * self.h * self.w * self.c4() * 4) as u64 * dtype.bytes()
     }
 }
 
@@ -110,13 +139,12 @@ impl Tensor {
     /// Inverse of [`Tensor::to_padded`].
     ///
     /// # Errors
-    /// [`Error::BadInput`] when `padded` is not `shape.padded_bytes()` long.
+    /// [`Error::BadInput`] when `padded` has another length.
     pub fn from_padded(shape: Shape, padded: &[f32]) -> Result<Self> {
-        if padded.len() as u64 * 4 != shape.padded_bytes() {
-            return Err(Error::BadInput {
-                what: "tensor".into(),
-                problem: format!("padded {shape} has {} bytes, got {}", shape.padded_bytes(), padded.len() * 4),
-            });
+        let wanted = shape.padded_bytes(Dtype::F32) / 4;
+        if padded.len() as u64 != wanted {
+            let problem = format!("padded {shape} has {wanted} values, got {}", padded.len());
+            return Err(Error::bad("tensor", problem));
         }
         let data = padded.chunks_exact(shape.c4() * 4).flat_map(|p| &p[..shape.c]).copied().collect();
         Ok(Self { shape, data })

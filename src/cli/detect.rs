@@ -54,7 +54,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(file) = &args.labels {
         bundle.labels = Labels::load(file, bundle.num_classes())?;
     }
-    let session = pollster::block_on(Session::new(args.device.open()?, bundle))?;
+    let session = args.device.session(args.device.open()?, bundle)?;
     if !args.json {
         writeln!(out, "adapter  {}", adapter_name(session.device()))?;
         let [_, h, w] = session.bundle().native(1);

@@ -4,7 +4,12 @@ use super::pipelines::Pipelines;
 use crate::error::{Error, Result};
 use crate::kernels::{AdapterClass, SUBGROUP_LANES};
 use crate::plan::{Caps, Target};
+use crate::tensor::Dtype;
 use std::sync::{Arc, Mutex};
+
+/// What is used where it is there.
+const FEATURES: wgpu::Features =
+    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::SUBGROUP).union(wgpu::Features::SHADER_F16);
 
 /// What identifies an adapter and what of it matters here.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -159,7 +164,7 @@ impl Gpu {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("mbconv"),
-            required_features: adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP),
+            required_features: adapter.features() & FEATURES,
             required_limits,
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
@@ -186,6 +191,7 @@ impl Gpu {
         let facts = AdapterFacts {
             caps: caps(&device.limits()),
             timestamps: device.features().contains(wgpu::Features::TIMESTAMP_QUERY),
+            f16: device.features().contains(wgpu::Features::SHADER_F16),
             ..facts
         };
         let lost: Arc<Mutex<Option<String>>> = Arc::default();
@@ -213,9 +219,9 @@ impl Gpu {
         &self.facts
     }
 
-    /// What plans for this device must keep to.
+    /// What plans for this device must keep to, and f32.
     pub fn target(&self) -> Target {
-        Target { caps: self.facts.caps, class: self.facts.class() }
+        Target { caps: self.facts.caps, class: self.facts.class(), dtype: Dtype::F32, half: self.facts.f16 }
     }
 
     /// Ok while the device lives.

@@ -3,14 +3,14 @@
 //! One file per family, named like its shader. No wgpu and no model names here: a [`Launch`] is data.
 //!
 //! Conventions every shader follows:
-//! - activations are NHWC with channels padded to a multiple of four, `array<vec4<f32>>`;
+//! - activations are NHWC with channels padded to a multiple of four, in quads: `array<Stored>`, see [`Storage`];
 //!   padded channels hold finite values that the next kernel's zero weights cancel;
 //! - `@group(0)`, bindings by [`Role`]; shapes come in a uniform (`struct Params`), so neither batch nor
 //!   resolution recompiles anything; kernel size, stride, activation, flags and tile sizes are `override`s.
 
 use crate::error::{Error, Result};
 use crate::graph::Join;
-use crate::tensor::{Padding, Shape, window};
+use crate::tensor::{Dtype, Padding, Shape, window};
 use std::borrow::Cow;
 
 pub mod channel_copy;
@@ -50,13 +50,13 @@ pub enum Role {
 
 /// Identifies a compiled pipeline: cache key, label, profile row and test id.
 ///
-/// Written `<shader>.<dtype>[:<CONST>=<int>]*`, constants sorted by name.
+/// Written `<shader>.<storage>[:<CONST>=<int>]*`, constants sorted by name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KernelKey {
     /// Name of the family: `shaders/<shader>.wgsl`.
     pub shader: &'static str,
-    /// Storage type of activations and weights.
-    pub dtype: &'static str,
+    /// Storage of activations and weights.
+    pub storage: Storage,
     /// Values of the shader's `override`s, sorted by name.
     pub consts: Vec<(&'static str, u32)>,
 }
@@ -66,17 +66,69 @@ impl KernelKey {
     pub fn new(shader: &'static str, consts: &[(&'static str, u32)]) -> Self {
         let mut consts = consts.to_vec();
         consts.sort_unstable();
-        Self { shader, dtype: "f32", consts }
+        Self { shader, storage: Storage::default(), consts }
     }
 }
 
 impl std::fmt::Display for KernelKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut text = format!("{}.{}", self.shader, self.dtype);
+        let mut text = format!("{}.{}", self.shader, self.storage.name());
         for (name, value) in &self.consts {
             text += &format!(":{name}={value}");
         }
         f.pad(&text)
+    }
+}
+
+/// How a kernel stores activations and weights. It computes in f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Storage {
+    /// f32.
+    #[default]
+    F32,
+    /// f16, two in a `u32`: on every device.
+    Packed,
+    /// The same with an f32 result.
+    PackedToF32,
+    /// f16, on devices whose shaders have it.
+    Half,
+    /// The same with an f32 result.
+    HalfToF32,
+}
+
+impl Storage {
+    /// For operands of type `read` and a result of type `write`; `half` where shaders have f16.
+    pub const fn new(read: Dtype, write: Dtype, half: bool) -> Self {
+        match (read, write) {
+            (Dtype::F32, _) => Self::F32,
+            (Dtype::F16, Dtype::F16) if half => Self::Half,
+            (Dtype::F16, Dtype::F32) if half => Self::HalfToF32,
+            (Dtype::F16, Dtype::F16) => Self::Packed,
+            (Dtype::F16, Dtype::F32) => Self::PackedToF32,
+        }
+    }
+
+    /// The name in kernel keys.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Packed => "f16",
+            Self::PackedToF32 => "f16-f32",
+            Self::Half => "half",
+            Self::HalfToF32 => "half-f32",
+        }
+    }
+
+    /// The WGSL types and conversions.
+    const fn prelude(self) -> [&'static str; 2] {
+        let (read, write) = match self {
+            Self::F32 => (READ_F32, WRITE_F32),
+            Self::Packed => (READ_F16, WRITE_F16),
+            Self::PackedToF32 => (READ_F16, WRITE_F32),
+            Self::Half => (READ_HALF, WRITE_HALF),
+            Self::HalfToF32 => (READ_HALF, WRITE_F32),
+        };
+        [read, write]
     }
 }
 
@@ -117,13 +169,18 @@ pub struct Family {
     pub bindings: &'static [Role],
     /// Whether its device must have subgroup operations (and [`SUBGROUP_LANES`]).
     pub subgroups: bool,
-    /// The WGSL pieces in order.
+    /// The WGSL pieces in order, behind those of [`Storage`].
     parts: &'static [&'static str],
     /// Bytes of workgroup memory of a key.
     workgroup_bytes: fn(&KernelKey) -> u32,
 }
 
-const PRELUDE: &str = include_str!("../../shaders/common/prelude_f32.wgsl");
+const READ_F32: &str = include_str!("../../shaders/common/read_f32.wgsl");
+const READ_F16: &str = include_str!("../../shaders/common/read_f16.wgsl");
+const READ_HALF: &str = include_str!("../../shaders/common/read_half.wgsl");
+const WRITE_F32: &str = include_str!("../../shaders/common/write_f32.wgsl");
+const WRITE_F16: &str = include_str!("../../shaders/common/write_f16.wgsl");
+const WRITE_HALF: &str = include_str!("../../shaders/common/write_half.wgsl");
 const ACTIVATION: &str = include_str!("../../shaders/common/activation.wgsl");
 const JOIN: &str = include_str!("../../shaders/common/join.wgsl");
 const POINTWISE: &str = include_str!("../../shaders/common/pointwise.wgsl");
@@ -136,71 +193,56 @@ pub const FAMILIES: &[Family] = &[
         name: pointwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[
-            PRELUDE,
-            ACTIVATION,
-            JOIN,
-            TILE,
-            POINTWISE,
-            POINTWISE_QUADS,
-            include_str!("../../shaders/pointwise.wgsl"),
-        ],
+        parts: &[ACTIVATION, JOIN, TILE, POINTWISE, POINTWISE_QUADS, include_str!("../../shaders/pointwise.wgsl")],
         workgroup_bytes: pointwise::workgroup_bytes,
     },
     Family {
         name: pointwise::SUBGROUP_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: true,
-        parts: &[
-            PRELUDE,
-            ACTIVATION,
-            JOIN,
-            POINTWISE,
-            POINTWISE_QUADS,
-            include_str!("../../shaders/pointwise_subgroup.wgsl"),
-        ],
+        parts: &[ACTIVATION, JOIN, POINTWISE, POINTWISE_QUADS, include_str!("../../shaders/pointwise_subgroup.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: pointwise::LANES_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, POINTWISE, include_str!("../../shaders/pointwise_lanes.wgsl")],
+        parts: &[ACTIVATION, JOIN, POINTWISE, include_str!("../../shaders/pointwise_lanes.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: depthwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::Squeeze],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, include_str!("../../shaders/depthwise.wgsl")],
+        parts: &[ACTIVATION, JOIN, include_str!("../../shaders/depthwise.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: conv::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, TILE, include_str!("../../shaders/conv.wgsl")],
+        parts: &[ACTIVATION, JOIN, TILE, include_str!("../../shaders/conv.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: squeeze_excite::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/squeeze_excite.wgsl")],
+        parts: &[ACTIVATION, include_str!("../../shaders/squeeze_excite.wgsl")],
         workgroup_bytes: squeeze_excite::workgroup_bytes,
     },
     Family {
         name: head_pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, TILE, include_str!("../../shaders/head_pool.wgsl")],
+        parts: &[ACTIVATION, TILE, include_str!("../../shaders/head_pool.wgsl")],
         workgroup_bytes: head_pool::workgroup_bytes,
     },
     Family {
         name: global_pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output],
         subgroups: false,
-        parts: &[PRELUDE, include_str!("../../shaders/global_pool.wgsl")],
+        parts: &[include_str!("../../shaders/global_pool.wgsl")],
         workgroup_bytes: global_pool::workgroup_bytes,
     },
     Family {
@@ -214,28 +256,28 @@ pub const FAMILIES: &[Family] = &[
         name: elementwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, include_str!("../../shaders/elementwise.wgsl")],
+        parts: &[ACTIVATION, JOIN, include_str!("../../shaders/elementwise.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: l2_norm::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, include_str!("../../shaders/l2_norm.wgsl")],
+        parts: &[ACTIVATION, JOIN, include_str!("../../shaders/l2_norm.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output],
         subgroups: false,
-        parts: &[PRELUDE, include_str!("../../shaders/pool.wgsl")],
+        parts: &[include_str!("../../shaders/pool.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: channel_copy::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, include_str!("../../shaders/channel_copy.wgsl")],
+        parts: &[include_str!("../../shaders/channel_copy.wgsl")],
         workgroup_bytes: |_| 0,
     },
 ];
@@ -245,9 +287,11 @@ pub fn family(name: &str) -> Option<&'static Family> {
     FAMILIES.iter().find(|f| f.name == name)
 }
 
-/// The complete WGSL text of a shader: the preludes it needs in front of `shaders/<shader>.wgsl`.
-pub fn source(shader: &str) -> Option<Cow<'static, str>> {
-    family(shader).map(|f| Cow::Owned(f.parts.join("\n")))
+/// The complete WGSL text of a key: its storage and what its family shares with others in front of
+/// `shaders/<shader>.wgsl`.
+pub fn source(key: &KernelKey) -> Option<Cow<'static, str>> {
+    let family = family(key.shader)?;
+    Some(Cow::Owned([&key.storage.prelude()[..], family.parts].concat().join("\n")))
 }
 
 impl KernelKey {

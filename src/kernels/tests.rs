@@ -60,6 +60,7 @@ fn launches() -> Vec<Launch> {
         columns: vec![(0, vec![1 << 21, 1 << 21]), (3, vec![1 << 22])],
         rows: vec![(2, vec![1 << 22])],
         levels: vec![[0.0; 256]; 3],
+        dtype: Dtype::F32,
     };
     all.push(resampling.along_x(&resampling.tiles(64, 4096).unwrap()[0], 5).unwrap());
     all.push(resampling.along_y(0).unwrap());
@@ -100,16 +101,17 @@ fn conv_args(n: usize, h: usize, kernel: usize, stride: usize) -> conv::Args {
 fn validator(family: &Family) -> naga::valid::Validator {
     use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
     if !family.subgroups {
-        return Validator::new(ValidationFlags::all(), Capabilities::empty());
+        return Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32);
     }
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP);
+    let mut validator =
+        Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32);
     validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::BALLOT);
     validator
 }
 
 fn parse(family: &Family) -> naga::Module {
-    naga::front::wgsl::parse_str(&source(family.name).unwrap())
-        .unwrap_or_else(|e| panic!("{}: {}", family.name, e.emit_to_string(&source(family.name).unwrap())))
+    let text = source(&KernelKey::new(family.name, &[])).unwrap();
+    naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{}: {}", family.name, e.emit_to_string(&text)))
 }
 
 #[test]
@@ -173,7 +175,7 @@ fn tint_accepts_every_key() {
     for key in keys {
         let (wgsl, out) = (dir.path().join(format!("{}.wgsl", key.shader)), dir.path().join("out.wgsl"));
         let enable = if family(key.shader).unwrap().subgroups { "enable subgroups;\n" } else { "" };
-        std::fs::write(&wgsl, format!("{enable}{}", source(key.shader).unwrap())).unwrap();
+        std::fs::write(&wgsl, format!("{enable}{}", source(&key).unwrap())).unwrap();
         let overrides: Vec<String> = key.consts.iter().map(|c| format!("{}={}", c.0, c.1)).collect();
         let mut tint = std::process::Command::new("tint");
         tint.args(["--format", "wgsl", "--overrides", &overrides.join(","), "-o"]).arg(&out).arg(&wgsl);
@@ -322,7 +324,7 @@ fn rust_and_wgsl_agree_on_every_parameter() {
 
 #[test]
 fn activation_codes_are_those_of_the_shader() {
-    let text = source("elementwise").unwrap();
+    let text = source(&KernelKey::new(elementwise::NAME, &[])).unwrap();
     for act in [
         Activation::Relu,
         Activation::Relu6,

@@ -4,10 +4,10 @@ use super::{Step, Target, Value, ValueId, ValueKind, WeightLayout};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Conv2d, ConvKind, Graph, Join, NodeId, Op, Pool, SqueezeExcite};
 use crate::kernels::{
-    AdapterClass, Channels, Launch, Role, Window, channel_copy, conv, depthwise, elementwise, global_pool, head_pool,
-    l2_norm, pointwise, pool, squeeze_excite,
+    AdapterClass, Channels, Launch, Role, Storage, Window, channel_copy, conv, depthwise, elementwise, global_pool,
+    head_pool, l2_norm, pointwise, pool, squeeze_excite,
 };
-use crate::tensor::{Padding, Shape};
+use crate::tensor::{Dtype, Padding, Shape};
 use crate::weights::Weights;
 
 pub(super) struct Lowered {
@@ -18,7 +18,8 @@ pub(super) struct Lowered {
 /// Lowers every node; values have no buffer yet.
 pub(super) fn lower(graph: &Graph, layout: &WeightLayout, shapes: &[Shape], target: &Target) -> Result<Lowered> {
     let squeezed = squeezed_depthwise(graph);
-    let mut l = Lowering { graph, layout, shapes, target, squeezed, values: Vec::new(), steps: Vec::new() };
+    let read = graph.users().iter().map(|users| !users.is_empty()).collect();
+    let mut l = Lowering { graph, layout, shapes, target, squeezed, read, values: Vec::new(), steps: Vec::new() };
     l.add_value(ValueKind::Node(0), shapes[0], None);
     for id in 1..graph.nodes.len() {
         l.node(id)?;
@@ -52,13 +53,15 @@ struct Lowering<'a> {
     shapes: &'a [Shape],
     target: &'a Target,
     squeezed: Vec<bool>,
+    /// Whether another node reads a node's value.
+    read: Vec<bool>,
     values: Vec<Value>,
     steps: Vec<Step>,
 }
 
 impl Lowering<'_> {
     fn node(&mut self, id: NodeId) -> Result<()> {
-        let (graph, class) = (self.graph, self.target.class);
+        let (graph, class) = (self.graph, self.target.rows());
         let node = &graph.nodes[id];
         let (x, y) = (self.shapes[node.inputs[0]], self.shapes[id]);
         match node.op {
@@ -84,7 +87,7 @@ impl Lowering<'_> {
     }
 
     fn conv(&mut self, id: NodeId, conv: &Conv2d) -> Result<()> {
-        let class = self.target.class;
+        let class = self.target.rows();
         let x = self.shapes[self.graph.nodes[id].inputs[0]];
         let y = self.shapes[id];
         let head = conv.first.is_none() && conv.shuffle == 1 && !conv.gate && !conv.join.is_some();
@@ -139,7 +142,7 @@ impl Lowering<'_> {
             keep_input: conv.keep_input,
             squeeze: self.squeezed[id],
         };
-        let (launch, tiles) = depthwise::launch(&args, self.target.class)?;
+        let (launch, tiles) = depthwise::launch(&args, self.target.rows())?;
         self.push(id, launch, self.operands(id, conv.gate), ValueKind::Node(id), y)?;
         if self.squeezed[id] {
             let step = self.steps.len() - 1;
@@ -147,14 +150,14 @@ impl Lowering<'_> {
             let sums =
                 self.add_value(ValueKind::Squeeze { node: id, tile: [tiles.height, tiles.width] }, shape, Some(step));
             self.steps[step].writes.push((Role::Squeeze, sums));
-            self.steps[step].bytes += shape.padded_bytes();
+            self.steps[step].bytes += self.values[sums].bytes();
         }
         Ok(())
     }
 
     fn squeeze_excite(&mut self, id: NodeId, se: &SqueezeExcite) -> Result<()> {
         let source = self.graph.nodes[id].inputs[0];
-        let (x, y, class) = (self.shapes[source], self.shapes[id], self.target.class);
+        let (x, y, class) = (self.shapes[source], self.shapes[id], self.target.rows());
         let sums = self.values.iter().position(|v| matches!(v.kind, ValueKind::Squeeze { node, .. } if node == source));
         let (input, tiles, pixels) = match sums {
             Some(sums) => (sums, self.values[sums].shape.pixels(), x.pixels()),
@@ -168,7 +171,8 @@ impl Lowering<'_> {
 
     /// A dispatch of its own for the mean of a value that no depthwise convolution sums on the way.
     fn mean(&mut self, id: NodeId, source: NodeId, x: Shape) -> Result<ValueId> {
-        let launch = global_pool::launch(&global_pool::Args { n: x.n, pixels: x.pixels(), c: x.c }, self.target.class)?;
+        let launch =
+            global_pool::launch(&global_pool::Args { n: x.n, pixels: x.pixels(), c: x.c }, self.target.rows())?;
         let reads = vec![(Role::Input, self.value(source))];
         self.push_without_weights(id, launch, reads, ValueKind::Mean(source), Shape { h: 1, w: 1, ..x })?;
         Ok(self.values.len() - 1)
@@ -177,7 +181,7 @@ impl Lowering<'_> {
     fn pool(&mut self, id: NodeId, pool: &Pool) -> Result<()> {
         let x = self.shapes[self.graph.nodes[id].inputs[0]];
         let window = self.window(id, x, pool.padding, pool.kernel, pool.stride)?;
-        let launch = pool::launch(&pool::Args { window, c: x.c, kind: pool.kind }, self.target.class)?;
+        let launch = pool::launch(&pool::Args { window, c: x.c, kind: pool.kind }, self.target.rows())?;
         self.push(id, launch, self.inputs(id), ValueKind::Node(id), self.shapes[id])
     }
 
@@ -189,7 +193,7 @@ impl Lowering<'_> {
             _ => (false, None),
         };
         let args = elementwise::Args { n: shape.n, pixels: shape.pixels(), c: shape.c, act, gate, residual };
-        let launch = elementwise::launch(&args, self.target.class)?;
+        let launch = elementwise::launch(&args, self.target.rows())?;
         self.push(id, launch, self.operands(id, gate), ValueKind::Node(id), shape)
     }
 
@@ -199,7 +203,7 @@ impl Lowering<'_> {
         let (n, pixels, other) = (x.n, x.pixels(), inputs.get(1).map_or(0, |&other| self.shapes[other].c));
         let launch = channel_copy::launch(
             &channel_copy::Args { n, pixels, c: x.c, first, from_a, other, groups },
-            self.target.class,
+            self.target.rows(),
         )?;
         self.push(id, launch, self.operands(id, false), ValueKind::Node(id), y)
     }
@@ -247,7 +251,7 @@ impl Lowering<'_> {
     fn push_without_weights(
         &mut self,
         node: NodeId,
-        launch: Launch,
+        mut launch: Launch,
         reads: Vec<(Role, ValueId)>,
         kind: ValueKind,
         shape: Shape,
@@ -256,8 +260,10 @@ impl Lowering<'_> {
         for &(_, value) in &reads {
             self.values[value].last_read = step;
         }
-        let read: u64 = reads.iter().map(|r| self.values[r.1].shape.padded_bytes()).sum();
+        let read: u64 = reads.iter().map(|r| self.values[r.1].bytes()).sum();
         let written = self.add_value(kind, shape, Some(step));
+        let Target { dtype, half, .. } = *self.target;
+        launch.key.storage = Storage::new(dtype, self.values[written].dtype, half);
         let writes = vec![(Role::Output, written)];
         self.steps.push(Step {
             node,
@@ -266,13 +272,19 @@ impl Lowering<'_> {
             writes,
             weights: None,
             madds: 0,
-            bytes: read + shape.padded_bytes(),
+            bytes: read + self.values[written].bytes(),
         });
         Ok(())
     }
 
     fn add_value(&mut self, kind: ValueKind, shape: Shape, written: Option<usize>) -> ValueId {
-        self.values.push(Value { kind, shape, buffer: 0, offset: 0, written, last_read: written.unwrap_or(0) });
+        // What squeeze-and-excitation sums up, and what nobody on the device reads, keeps its precision.
+        let dtype = match kind {
+            ValueKind::Node(node) if self.read[node] => self.target.dtype,
+            _ => Dtype::F32,
+        };
+        let last_read = written.unwrap_or(0);
+        self.values.push(Value { kind, shape, dtype, buffer: 0, offset: 0, written, last_read });
         self.values.len() - 1
     }
 

@@ -6,7 +6,7 @@ use crate::gpu::{Executor, Gpu, Resizer, Timing, WeightBuffers};
 use crate::graph::Graph;
 use crate::kernels::resize_normalize::Resampling;
 use crate::passes;
-use crate::plan::{Plan, WeightLayout};
+use crate::plan::{Plan, Target, WeightLayout};
 use crate::preprocess;
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, HashMap};
@@ -51,12 +51,14 @@ impl Output {
 /// the weights and pipelines.
 pub struct GpuSession {
     gpu: Arc<Gpu>,
+    target: Target,
     bundle: Bundle,
     variants: Mutex<HashMap<Vec<String>, Arc<Variant>>>,
 }
 
 /// The graph as fused for one set of kept values, with its weights on the device and idle executors by input shape.
 struct Variant {
+    target: Target,
     graph: Graph,
     layout: WeightLayout,
     weights: WeightBuffers,
@@ -64,12 +66,21 @@ struct Variant {
 }
 
 impl GpuSession {
-    /// Packs and uploads the weights.
+    /// Packs and uploads the weights, in f32.
     ///
     /// # Errors
     /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::Gpu`].
     pub async fn new(gpu: Arc<Gpu>, bundle: Bundle) -> Result<Self> {
-        let session = Self { gpu, bundle, variants: Mutex::default() };
+        let target = gpu.target();
+        Self::with_target(gpu, bundle, target).await
+    }
+
+    /// The same for a target of one's own, such as `Target { dtype: Dtype::F16, ..gpu.target() }`.
+    ///
+    /// # Errors
+    /// As [`GpuSession::new`]; [`Error::BadInput`] where f16 cannot hold a weight.
+    pub async fn with_target(gpu: Arc<Gpu>, bundle: Bundle, target: Target) -> Result<Self> {
+        let session = Self { gpu, target, bundle, variants: Mutex::default() };
         session.variant(&[]).await?;
         Ok(session)
     }
@@ -82,6 +93,11 @@ impl GpuSession {
     /// The device.
     pub fn gpu(&self) -> &Arc<Gpu> {
         &self.gpu
+    }
+
+    /// What its plans are made for.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// As [`super::Session::warm_up`].
@@ -158,6 +174,7 @@ impl GpuSession {
             columns: plain(columns),
             rows: plain(rows),
             levels: preprocess::levels(facts, channels)?,
+            dtype: self.target.dtype,
         };
         Resizer::new(&self.gpu, resampling, images).await
     }
@@ -172,10 +189,10 @@ impl GpuSession {
             return Ok(variant);
         }
         let (graph, _) = passes::run(&self.bundle.graph, names);
-        let layout = WeightLayout::new(&graph, &self.gpu.target().caps)?;
+        let layout = WeightLayout::new(&graph, &self.target)?;
         let weights = WeightBuffers::new(&self.gpu, &graph, &layout, &self.bundle.weights).await?;
         self.bundle.weights.checkpoint().release();
-        let variant = Arc::new(Variant { graph, layout, weights, idle: Mutex::default() });
+        let variant = Arc::new(Variant { target: self.target.clone(), graph, layout, weights, idle: Mutex::default() });
         if let Ok(mut variants) = self.variants.lock() {
             variants.insert(names.to_vec(), Arc::clone(&variant));
         }
@@ -190,7 +207,7 @@ impl Variant {
         match idle {
             Some(executor) => Ok(executor),
             None => {
-                let plan = Plan::new(&self.graph, &self.layout, &gpu.target(), shape, names)?;
+                let plan = Plan::new(&self.graph, &self.layout, &self.target, shape, names)?;
                 Executor::new(gpu, &self.weights, plan).await
             }
         }

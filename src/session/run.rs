@@ -4,6 +4,7 @@ use super::{Bundle, GpuSession, Output};
 use crate::cpu;
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu, Timing};
+use crate::plan::Target;
 use crate::tensor::Tensor;
 use crate::vision::{self, Detection};
 use std::collections::BTreeMap;
@@ -42,6 +43,15 @@ impl Session {
             Device::Gpu(gpu) => On::Gpu(Box::new(GpuSession::new(Arc::clone(gpu), bundle).await?)),
         };
         Ok(Self { device, on })
+    }
+
+    /// As [`GpuSession::with_target`].
+    ///
+    /// # Errors
+    /// As [`GpuSession::with_target`].
+    pub async fn with_target(gpu: Arc<Gpu>, bundle: Bundle, target: Target) -> Result<Self> {
+        let on = On::Gpu(Box::new(GpuSession::with_target(Arc::clone(&gpu), bundle, target).await?));
+        Ok(Self { device: Device::Gpu(gpu), on })
     }
 
     /// The model.

@@ -71,7 +71,9 @@ fn lockstep_verification_passes() {
     for gpu in gpus() {
         for (name, side) in cases {
             let bundle = synthetic(name, Options::default());
-            let report = block_on(verify(&gpu, &bundle, &input(Shape::new(1, side, side, 3)), |_, _| {})).unwrap();
+            let report =
+                block_on(verify(&gpu, &gpu.target(), &bundle, &input(Shape::new(1, side, side, 3)), |_, _| {}))
+                    .unwrap();
             let worst =
                 report.steps.iter().max_by(|a, b| (a.rel_l2 / a.bound).total_cmp(&(b.rel_l2 / b.bound))).unwrap();
             println!(

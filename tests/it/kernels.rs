@@ -6,11 +6,11 @@ use mbconv::graph::{
     Activation, Conv2d, ConvArgs, Graph, Join, Node, NodeId, Op, Param, ParamId, Source, SqueezeExcite,
 };
 use mbconv::kernels::{
-    Channels, Launch, Role, SUBGROUP_LANES, Window, conv, depthwise, elementwise, global_pool, head_pool, l2_norm,
-    pointwise, squeeze_excite,
+    Channels, KernelKey, Launch, Role, SUBGROUP_LANES, Window, conv, depthwise, elementwise, global_pool, head_pool,
+    l2_norm, pointwise, squeeze_excite,
 };
 use mbconv::plan::{Buffer, BufferRole, Plan, Value, ValueKind, WeightLayout};
-use mbconv::tensor::Padding;
+use mbconv::tensor::{Dtype, Padding};
 use mbconv::weights::{Synthetic, Weights, make_input};
 use mbconv::{Shape, Tensor, cpu};
 use pollster::block_on;
@@ -76,12 +76,13 @@ impl Bench {
         self.graph.outputs = vec![("y".into(), last)];
         let Shape { n, h, w, .. } = self.input.shape;
         let weights = Weights::synthetic(&self.graph, &Synthetic::default()).unwrap();
-        let layout = WeightLayout::new(&self.graph, &gpu.target().caps).unwrap();
+        let layout = WeightLayout::new(&self.graph, &gpu.target()).unwrap();
         let mut plan = Plan::new(&self.graph, &layout, &gpu.target(), [n, h, w], &[]).unwrap();
         let shapes = self.graph.shapes(n, h, w).unwrap();
         let (launch, tiles) = row(&shapes);
         let step = plan.value_of(last).and_then(|v| plan.values[v].written).unwrap();
-        plan.steps[step].launch = launch;
+        let storage = plan.steps[step].launch.key.storage;
+        plan.steps[step].launch = Launch { key: KernelKey { storage, ..launch.key }, ..launch };
         if let Some(tiles) = tiles {
             add_sums(&mut plan, step, last, shapes[last], tiles);
         }
@@ -108,12 +109,13 @@ fn add_sums(plan: &mut Plan, step: usize, node: NodeId, y: Shape, tiles: depthwi
     plan.values.push(Value {
         kind,
         shape,
+        dtype: Dtype::F32,
         buffer: plan.buffers.len(),
         offset: 0,
         written: Some(step),
         last_read: step,
     });
-    plan.buffers.push(Buffer { role: BufferRole::Output, bytes: shape.padded_bytes() });
+    plan.buffers.push(Buffer { role: BufferRole::Output, bytes: shape.padded_bytes(Dtype::F32) });
     plan.steps[step].writes.retain(|w| w.0 != Role::Squeeze);
     plan.steps[step].writes.push((Role::Squeeze, value));
     plan.outputs.push(("sums".into(), value));

@@ -6,6 +6,7 @@ mod detectors;
 mod documentation;
 mod goldens;
 mod gpu;
+mod halves;
 mod kernels;
 mod own_networks;
 mod plans;

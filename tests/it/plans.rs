@@ -16,8 +16,9 @@ fn fused(name: &str) -> Graph {
 fn plan(graph: &Graph, shape: [usize; 3], class: AdapterClass) -> Plan {
     // As much as a large GPU allows: B7 in batches is over the web's limits.
     let caps = Caps { max_buffer: 4 << 30, max_binding: 4 << 30, ..Caps::web_default() };
-    let layout = WeightLayout::new(graph, &caps).unwrap();
-    Plan::new(graph, &layout, &Target { caps, class }, shape, &[]).unwrap()
+    let target = Target { caps, class, ..Target::web() };
+    let layout = WeightLayout::new(graph, &target).unwrap();
+    Plan::new(graph, &layout, &target, shape, &[]).unwrap()
 }
 
 fn square(name: &str, n: usize) -> [usize; 3] {
@@ -63,7 +64,7 @@ fn least_in_whole_buffers(plan: &Plan) -> u64 {
             }
         }
     }
-    let bytes = |id: usize| plan.values[id].shape.padded_bytes();
+    let bytes = |id: usize| plan.values[id].bytes();
     let mut maxima = [0; 3];
     for &(a, b) in &apart {
         let thirds = (0..plan.values.len()).filter(|&c| apart.contains(&(a, c)) && apart.contains(&(b, c)));
@@ -204,10 +205,10 @@ fn no_two_live_values_share_bytes_and_no_step_reads_the_buffer_it_writes() {
 fn arenas_keep_the_devices_limit() {
     let graph = fused("efficientnet_b0");
     let largest = 112 * 112 * 96 * 4;
-    let layout = WeightLayout::new(&graph, &Caps::web_default()).unwrap();
+    let layout = WeightLayout::new(&graph, &Target::web()).unwrap();
     for max_buffer in [largest, largest + 100_000, 3 * largest / 2] {
         let caps = Caps { max_buffer, ..Caps::web_default() };
-        let target = Target { caps, class: AdapterClass::Gpu };
+        let target = Target { caps, ..Target::web() };
         let p = Plan::new(&graph, &layout, &target, [1, 224, 224], &[]).unwrap();
         assert_placed(&p);
         assert!(p.buffers.iter().all(|b| b.bytes <= max_buffer), "at most {max_buffer}: {:?}", p.buffers);
@@ -223,8 +224,9 @@ fn arenas_keep_the_devices_limit() {
     b.output("y", sum);
     let (graph, _) = passes::run(&b.finish().unwrap(), &[]);
     let caps = Caps { max_buffer: 32 * 32 * 16, ..Caps::web_default() };
-    let layout = WeightLayout::new(&graph, &caps).unwrap();
-    let p = Plan::new(&graph, &layout, &Target { caps, class: AdapterClass::Gpu }, [1, 32, 32], &[]).unwrap();
+    let target = Target { caps, ..Target::web() };
+    let layout = WeightLayout::new(&graph, &target).unwrap();
+    let p = Plan::new(&graph, &layout, &target, [1, 32, 32], &[]).unwrap();
     assert_placed(&p);
     assert!(p.buffers.iter().all(|b| b.bytes <= caps.max_buffer), "{:?}", p.buffers);
 }
@@ -236,7 +238,7 @@ pub fn assert_placed(plan: &Plan) {
         let steps: Vec<usize> = plan.steps.iter().enumerate().filter(|(_, s)| touches(s)).map(|(i, _)| i).collect();
         (steps.first().copied().unwrap_or(0), steps.last().copied().unwrap_or(0))
     };
-    let bytes = |v: &Value| v.offset..v.offset + v.shape.padded_bytes();
+    let bytes = |v: &Value| v.offset..v.offset + v.bytes();
     for (a, first) in plan.values.iter().enumerate() {
         assert!(plan.buffers[first.buffer].bytes >= bytes(first).end, "{}: value {a} fits its buffer", plan.name);
         assert_eq!(first.offset % BINDING_ALIGNMENT, 0, "{}: value {a} can be bound", plan.name);
@@ -265,12 +267,13 @@ pub fn assert_placed(plan: &Plan) {
 #[test]
 fn what_does_not_fit_says_what_it_needs() {
     let graph = fused("efficientnet_b7");
-    let layout = WeightLayout::new(&graph, &Caps::web_default()).unwrap();
+    let layout = WeightLayout::new(&graph, &Target::web()).unwrap();
     assert!(layout.shards.len() >= 4 && layout.shards.iter().all(|&s| s <= 64 << 20), "{:?}", layout.shards);
     assert!(Plan::new(&graph, &layout, &Target::web(), [1, 600, 600], &[]).is_ok());
     let error = Plan::new(&graph, &layout, &Target::web(), [2, 600, 600], &[]).unwrap_err().to_string();
     assert!(error.contains("needs 138240000 bytes") && error.contains("134217728"), "{error}");
     let tiny = Caps { max_binding: 1 << 20, ..Caps::web_default() };
+    let tiny = Target { caps: tiny, ..Target::web() };
     let error = WeightLayout::new(&graph, &tiny).unwrap_err().to_string();
     assert!(error.contains("the weights of"), "{error}");
 }

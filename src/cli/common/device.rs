@@ -3,7 +3,9 @@
 use super::note;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Select};
-use crate::session::Device;
+use crate::plan::Target;
+use crate::session::{Bundle, Device, Session};
+use crate::tensor::Dtype;
 
 /// Where to run.
 #[derive(clap::Args)]
@@ -11,6 +13,16 @@ pub struct DeviceArgs {
     /// auto (the best GPU, else the CPU reference), cpu, or a GPU's index or part of its name (see `mbconv devices`)
     #[arg(long, value_name = "auto|cpu|INDEX|NAME-PART", default_value = "auto")]
     device: String,
+    /// How a GPU stores weights and activations; it computes in f32 either way. f16 halves the memory
+    #[arg(long, value_enum, default_value_t = Storage::F32)]
+    dtype: Storage,
+}
+
+/// `--dtype`.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Storage {
+    F32,
+    F16,
 }
 
 impl DeviceArgs {
@@ -32,6 +44,31 @@ impl DeviceArgs {
     /// Opens it where only a GPU makes sense.
     pub fn open_gpu(&self, why: &str) -> Result<Device> {
         open(&self.select().ok_or_else(|| Error::bad("--device cpu", why))?)
+    }
+
+    /// What plans for a GPU are made for.
+    pub fn target(&self, gpu: &Gpu) -> Target {
+        let dtype = match self.dtype {
+            Storage::F32 => Dtype::F32,
+            Storage::F16 => Dtype::F16,
+        };
+        Target { dtype, ..gpu.target() }
+    }
+
+    /// Puts a model on it.
+    pub fn session(&self, device: Device, bundle: Bundle) -> Result<Session> {
+        pollster::block_on(async {
+            match device {
+                Device::Gpu(gpu) => {
+                    let target = self.target(&gpu);
+                    Session::with_target(gpu, bundle, target).await
+                }
+                Device::Cpu if self.dtype == Storage::F16 => {
+                    Err(Error::bad("--dtype f16", "the CPU reference computes in f32: choose a GPU, or --dtype f32"))
+                }
+                Device::Cpu => Session::new(device, bundle).await,
+            }
+        })
     }
 
     /// Which GPU, none for the CPU reference.

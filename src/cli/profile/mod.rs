@@ -9,7 +9,7 @@ use super::common::{
 };
 use crate::error::Error;
 use crate::gpu::{Executor, Gpu, Roofline, Span};
-use crate::session::{Device, Session};
+use crate::session::Device;
 use crate::weights::Synthetic;
 use std::io::Write;
 use std::path::PathBuf;
@@ -94,7 +94,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let shape = [args.batch as usize, h, w];
     let input = synthetic_input(&Synthetic::default().salt, shape, &bundle.graph)?;
     let device = args.device.open_gpu("a profile is of a GPU's dispatches")?;
-    let session = pollster::block_on(Session::new(device, bundle))?;
+    let session = args.device.session(device, bundle)?;
     let Device::Gpu(gpu) = session.device() else {
         return Err(Failure::Usage("a profile is of a GPU's dispatches".into()));
     };
