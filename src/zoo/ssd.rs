@@ -11,8 +11,8 @@ use super::mobilenext::Form;
 use super::network::{Head, Multipliers, Network};
 use super::stage::Stage;
 use super::{
-    Architecture, Checkpoints, CropMode, Interpolation, Model, Options, Preprocess, Wiring, mobilenet_v2, mobilenet_v3,
-    mobilenext,
+    Architecture, Checkpoints, CropMode, Interpolation, Model, Options, Preprocess, Published, Wiring, mobilenet_v2,
+    mobilenet_v3, mobilenext,
 };
 use crate::error::Result;
 use crate::graph::Activation::{Identity, Relu, Relu6};
@@ -356,7 +356,15 @@ fn model(name: &str, ssd: Ssd, cite: &'static str, checkpoints: &'static [Checkp
         Some(mean) => Preprocess { mean: mean.into(), std: BYTE.into(), ..WHOLE },
         None => WHOLE,
     };
+    // SSD300 and the MobileNetV2s for COCO's 81 classes: Sandler et al., table 6; MobileNeXt's in its own paper's
+    // comparison; torchvision's for its own.
+    let (params, madds) = match ssd {
+        Ssd::Vgg16 => (36.1, 35_200.0),
+        Ssd::MobileNetV3 => (3.44, 583.0),
+        _ => (4.3, 800.0),
+    };
     let model = Model {
+        published: Some(Published { params, madds, top1: None }),
         preprocess,
         checkpoints,
         num_classes,
