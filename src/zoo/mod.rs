@@ -2,6 +2,7 @@
 
 mod blocks;
 mod checkpoints;
+mod detector;
 pub mod efficientnet;
 mod efficientnet_v2;
 mod facts;
@@ -27,11 +28,11 @@ mod stage;
 
 pub use blocks::{Block, Ends, Kind, Skip, Squeeze, Width, block};
 pub use checkpoints::Checkpoints;
+pub use detector::{Detector, Level};
 pub use facts::{CropMode, Interpolation, Preprocess};
 #[cfg(feature = "cli")]
 pub use file::from_file;
 pub use network::{Head, Multipliers, Network, Row, SqueezeRule, Stem};
-pub use ssd::{Detector, Level};
 pub use stage::{OwnBlocks, Stage};
 
 use crate::error::{Error, Result};
@@ -84,14 +85,14 @@ pub struct Published {
     pub params: f64,
     /// Multiply-adds in millions at the model's resolution.
     pub madds: f64,
-    /// ImageNet top-1 in percent.
-    pub top1: f64,
+    /// ImageNet top-1 in percent; detectors have none.
+    pub top1: Option<f64>,
 }
 
 /// Parameters and multiply-adds in millions and top-1 in percent, as the families' tables have them.
 impl From<(f64, f64, f64)> for Published {
     fn from((params, madds, top1): (f64, f64, f64)) -> Self {
-        Self { params, madds, top1 }
+        Self { params, madds, top1: Some(top1) }
     }
 }
 

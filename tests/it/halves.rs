@@ -9,6 +9,7 @@ use mbconv::weights::{Checkpoint, Synthetic, make_input, serialize};
 use mbconv::zoo::{self, Options};
 use mbconv::{Shape, Tensor, cpu, passes};
 use pollster::block_on;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A device's ways to store f16: two in a word, and as they are where its shaders have them.
@@ -118,13 +119,18 @@ fn photographs_keep_their_answers() {
 fn half_the_bytes() {
     for model in zoo::models() {
         let graph = passes::run(&model.build(&model.options()).unwrap(), &[]).0;
-        let [f32, f16] = [Dtype::F32, Dtype::F16].map(|dtype| {
+        let [exact, halves] = [Dtype::F32, Dtype::F16].map(|dtype| {
             let target = Target { dtype, ..Target::web() };
             let layout = WeightLayout::new(&graph, &target).unwrap();
-            Plan::new(&graph, &layout, &target, [1, model.resolution, model.resolution], &[]).unwrap().counters
+            Plan::new(&graph, &layout, &target, [1, model.resolution, model.resolution], &[]).unwrap()
         });
+        // The kernels of outputs, which write f32, apart from others of their kind.
+        let last =
+            exact.outputs.iter().filter_map(|o| exact.values[o.1].written).map(|step| &exact.steps[step].launch.key);
+        let last = last.collect::<BTreeSet<_>>().len();
+        let (f32, f16) = (exact.counters, halves.counters);
         assert_eq!(2 * f16.weight_bytes, f32.weight_bytes, "{}", model.name);
-        assert_eq!((f16.dispatches, f16.pipelines <= f32.pipelines + 1), (f32.dispatches, true), "{}", model.name);
+        assert_eq!((f16.dispatches, f16.pipelines <= f32.pipelines + last), (f32.dispatches, true), "{}", model.name);
         // The sums of squeeze-and-excitation and the logits stay f32.
         let ratio = f16.bytes_moved as f64 / f32.bytes_moved as f64;
         assert!((0.5..0.52).contains(&ratio), "{}: {ratio:.3} of the bytes moved", model.name);

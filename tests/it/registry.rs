@@ -36,8 +36,9 @@ fn every_model_says_where_it_is_from() {
             assert!(from.published || from.licence.is_none(), "{}: a licence of unpublished weights", model.name);
         }
         if let Some(published) = model.published {
-            let figures = [published.params, published.madds, published.top1];
-            assert!(figures.iter().all(|f| *f > 0.0) && published.top1 < 100.0, "{}: {published:?}", model.name);
+            let percent = published.top1.is_none_or(|top1| top1 > 0.0 && top1 < 100.0);
+            assert!(published.params > 0.0 && published.madds > 0.0 && percent, "{}: {published:?}", model.name);
+            assert_eq!(published.top1.is_none(), model.detector.is_some(), "{}: top-1 is for classifiers", model.name);
         }
     }
 }
