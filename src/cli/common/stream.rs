@@ -64,7 +64,11 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(8 - i % 8));
             i * i
         };
-        ordered(0..40, 3, slow_first, |v| -> Result<(), ()> { Ok(seen.push(v)) }).unwrap();
+        ordered(0..40, 3, slow_first, |v| -> Result<(), ()> {
+            seen.push(v);
+            Ok(())
+        })
+        .unwrap();
         assert_eq!(seen, (0..40).map(|i| i * i).collect::<Vec<_>>());
     }
 
