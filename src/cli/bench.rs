@@ -118,7 +118,7 @@ pub fn run(args: &Args, out: &mut dyn Write, start: Start) -> Result<(), Failure
     let prepared = clock.elapsed();
     let input = synthetic_input(&Synthetic::default().salt, [batch, h, w], &bundle.graph)?;
     let clock = Instant::now();
-    let session = pollster::block_on(Session::new(args.device.open()?, bundle))?;
+    let session = args.device.session(args.device.open()?, bundle)?;
     let load_ms = millis(prepared + clock.elapsed());
 
     let clock = Instant::now();

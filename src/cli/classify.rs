@@ -143,7 +143,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
 
 fn load(args: &Args, bundle: Bundle, batch: usize) -> Result<Session> {
     let shape = bundle.native(batch);
-    let session = pollster::block_on(Session::new(args.device.open()?, bundle))?;
+    let session = args.device.session(args.device.open()?, bundle)?;
     pollster::block_on(session.warm_up(shape))?;
     Ok(session)
 }

@@ -2,7 +2,7 @@
 
 use super::common::{DeviceArgs, Failure, adapter_name, architecture, millis, print_json, read_input};
 use crate::error::{Error, Result};
-use crate::session::{Bundle, Output, Session};
+use crate::session::{Bundle, Output};
 use crate::weights::{Checkpoint, NamedTensor, save};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         bundle.graph.find(name)?;
     }
     let input = read_input(&args.input, &bundle.graph)?;
-    let session = pollster::block_on(Session::new(args.device.open()?, bundle))?;
+    let session = args.device.session(args.device.open()?, bundle)?;
     let names: Vec<&str> =
         args.keep.iter().map(String::as_str).filter(|n| *n != "logits" && *n != "embedding").collect();
     let output = pollster::block_on(session.run_keeping(&input, &names))?;

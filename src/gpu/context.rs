@@ -215,7 +215,7 @@ impl Gpu {
 
     /// What plans for this device must keep to.
     pub fn target(&self) -> Target {
-        Target { caps: self.facts.caps, class: self.facts.class() }
+        Target::new(self.facts.caps, self.facts.class())
     }
 
     /// Ok while the device lives.

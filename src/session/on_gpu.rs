@@ -6,7 +6,7 @@ use crate::gpu::{Executor, Gpu, Resizer, Timing, WeightBuffers};
 use crate::graph::Graph;
 use crate::kernels::resize_normalize::Resampling;
 use crate::passes;
-use crate::plan::{Plan, WeightLayout};
+use crate::plan::{Plan, Target, WeightLayout};
 use crate::preprocess;
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, HashMap};
@@ -44,6 +44,7 @@ impl Output {
 /// the weights and pipelines.
 pub struct GpuSession {
     gpu: Arc<Gpu>,
+    target: Target,
     bundle: Bundle,
     variants: Mutex<HashMap<Vec<String>, Arc<Variant>>>,
 }
@@ -62,7 +63,16 @@ impl GpuSession {
     /// # Errors
     /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::Gpu`].
     pub async fn new(gpu: Arc<Gpu>, bundle: Bundle) -> Result<Self> {
-        let session = Self { gpu, bundle, variants: Mutex::default() };
+        let target = gpu.target();
+        Self::for_target(gpu, bundle, target).await
+    }
+
+    /// As [`GpuSession::new`], planned for a target other than the GPU's own.
+    ///
+    /// # Errors
+    /// As [`GpuSession::new`].
+    pub async fn for_target(gpu: Arc<Gpu>, bundle: Bundle, target: Target) -> Result<Self> {
+        let session = Self { gpu, target, bundle, variants: Mutex::default() };
         session.variant(&[]).await?;
         Ok(session)
     }
@@ -103,7 +113,7 @@ impl GpuSession {
         }
         let shape = [input.shape.n, input.shape.h, input.shape.w];
         let variant = self.variant(&names).await?;
-        let mut executor = variant.executor(&self.gpu, shape, &names).await?;
+        let mut executor = variant.executor(self, shape, &names).await?;
         let (tensors, timing) = executor.run(Some(input)).await?;
         let values = executor.plan().outputs.iter().map(|o| o.0.clone()).zip(tensors).collect();
         variant.give_back(shape, executor);
@@ -115,7 +125,7 @@ impl GpuSession {
     /// # Errors
     /// As [`super::Session::run`].
     pub async fn executor(&self, shape: [usize; 3]) -> Result<Executor> {
-        self.variant(&[]).await?.executor(&self.gpu, shape, &[]).await
+        self.variant(&[]).await?.executor(self, shape, &[]).await
     }
 
     /// Keeps an executor of [`GpuSession::executor`] for later runs of its shape.
@@ -165,7 +175,7 @@ impl GpuSession {
             return Ok(variant);
         }
         let (graph, _) = passes::run(&self.bundle.graph, names);
-        let layout = WeightLayout::new(&graph, &self.gpu.target().caps)?;
+        let layout = WeightLayout::new(&graph, &self.target.caps)?;
         let weights = WeightBuffers::new(&self.gpu, &graph, &layout, &self.bundle.weights).await?;
         self.bundle.weights.checkpoint().release();
         let variant = Arc::new(Variant { graph, layout, weights, idle: Mutex::default() });
@@ -178,13 +188,13 @@ impl GpuSession {
 
 impl Variant {
     /// An idle executor for this shape, or a new one.
-    async fn executor(&self, gpu: &Arc<Gpu>, shape: [usize; 3], names: &[String]) -> Result<Executor> {
+    async fn executor(&self, session: &GpuSession, shape: [usize; 3], names: &[String]) -> Result<Executor> {
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.get_mut(&shape)?.pop());
         match idle {
             Some(executor) => Ok(executor),
             None => {
-                let plan = Plan::new(&self.graph, &self.layout, &gpu.target(), shape, names)?;
-                Executor::new(gpu, &self.weights, plan).await
+                let plan = Plan::new(&self.graph, &self.layout, &session.target, shape, names)?;
+                Executor::new(&session.gpu, &self.weights, plan).await
             }
         }
     }

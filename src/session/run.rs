@@ -4,6 +4,7 @@ use super::{Bundle, GpuSession, Output};
 use crate::cpu;
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu, Timing};
+use crate::plan::Target;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +42,16 @@ impl Session {
             Device::Gpu(gpu) => On::Gpu(Box::new(GpuSession::new(Arc::clone(gpu), bundle).await?)),
         };
         Ok(Self { device, on })
+    }
+
+    /// As [`Session::new`] on a GPU, planned for a target other than the GPU's own, [`Gpu::target`]: with other fusions
+    /// ([`Target::fuse`]), or weighed by measured rates.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub async fn for_target(gpu: Arc<Gpu>, bundle: Bundle, target: Target) -> Result<Self> {
+        let on = On::Gpu(Box::new(GpuSession::for_target(Arc::clone(&gpu), bundle, target).await?));
+        Ok(Self { device: Device::Gpu(gpu), on })
     }
 
     /// The model.

@@ -1,13 +1,13 @@
 //! CPU and GPU in lockstep: every step gets the reference's own inputs, and its result is compared with the
 //! reference's; then the whole network.
 
-use super::{Bundle, Device, Session};
+use super::{Bundle, GpuSession};
 use crate::cpu;
 use crate::error::Result;
 use crate::gpu::{Executor, Gpu, WeightBuffers};
 use crate::graph::{Graph, NodeId, Op};
 use crate::passes;
-use crate::plan::{Plan, ValueKind, WeightLayout};
+use crate::plan::{Plan, Step, Target, ValueKind, WeightLayout};
 use crate::tensor::{Shape, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -82,12 +82,26 @@ pub async fn verify(
     gpu: &Arc<Gpu>,
     bundle: &Bundle,
     input: &Tensor,
+    progress: impl FnMut(usize, usize),
+) -> Result<Report> {
+    verify_for(gpu, &gpu.target(), bundle, input, progress).await
+}
+
+/// As [`verify`], planned for a target other than the GPU's own.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn verify_for(
+    gpu: &Arc<Gpu>,
+    target: &Target,
+    bundle: &Bundle,
+    input: &Tensor,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Report> {
     let (graph, _) = passes::run(&bundle.graph, &[]);
-    let layout = WeightLayout::new(&graph, &gpu.target().caps)?;
+    let layout = WeightLayout::new(&graph, &target.caps)?;
     let Shape { n, h, w, .. } = input.shape;
-    let plan = Plan::new(&graph, &layout, &gpu.target(), [n, h, w], &[])?;
+    let plan = Plan::new(&graph, &layout, target, [n, h, w], &[])?;
     let weights = WeightBuffers::new(gpu, &graph, &layout, &bundle.weights).await?;
     let executor = Executor::new(gpu, &weights, plan).await?;
 
@@ -108,8 +122,8 @@ pub async fn verify(
     drop(executor);
 
     let reference = cpu::run(&bundle.graph, &bundle.weights, input)?;
-    let session = Session::new(Device::Gpu(Arc::clone(gpu)), bundle.clone()).await?;
-    let output = session.run(input).await?;
+    let session = GpuSession::for_target(Arc::clone(gpu), bundle.clone(), target.clone()).await?;
+    let output = session.run_keeping(input, &[]).await?;
     let whole = |name: &String, key: &str, got: &Tensor, bound| compare(0, name, key, got, &reference[name], bound);
     let passes = fused.iter().next_back().map(|(name, value)| whole(name, "passes", value, 2.0 * bound(terms)));
     let end_to_end = reference.keys().map(|name| Ok(whole(name, "end to end", output.get(name)?, END_TO_END_BOUND)));
@@ -136,12 +150,16 @@ impl Lockstep<'_> {
             let reads: Vec<Tensor> = step.reads.iter().map(|r| self.expected(plan, r.1)).collect();
             let written = self.executor.run_step(i, &reads.iter().collect::<Vec<_>>()).await?;
             for (&(_, value), got) in step.writes.iter().zip(&written) {
-                let terms = match plan.values[value].kind {
-                    ValueKind::Squeeze { tile, .. } => {
-                        tile[0] * tile[1] + terms(self.graph, &self.graph.nodes[id], &[])
-                    }
-                    _ => terms(self.graph, &self.graph.nodes[id], &reads),
-                };
+                // One sum behind another rounds as one of all their terms.
+                let absorbed: usize =
+                    step.absorbed.iter().map(|&node| terms(self.graph, &self.graph.nodes[node], &[])).sum();
+                let terms = absorbed
+                    + match plan.values[value].kind {
+                        ValueKind::Squeeze { tile, .. } => {
+                            tile[0] * tile[1] + terms(self.graph, &self.graph.nodes[id], &[])
+                        }
+                        _ => terms(self.graph, &self.graph.nodes[id], &reads),
+                    };
                 let want = self.expected(plan, value);
                 self.checks.push(compare(i, &plan.labels[i], &step.launch.key.to_string(), got, &want, bound(terms)));
             }
@@ -163,8 +181,13 @@ impl Lockstep<'_> {
     }
 
     fn drop_unused(&mut self, done: NodeId) {
-        let users = self.graph.users();
-        self.values.retain(|id, _| users[*id].iter().any(|&u| u > done));
+        let (users, plan) = (self.graph.users(), self.executor.plan());
+        // A fused step reads what the node reads that it computes on the way.
+        let read_later = |id: NodeId| {
+            let reads = |s: &Step| s.reads.iter().any(|r| plan.values[r.1].kind == ValueKind::Node(id));
+            plan.steps.iter().any(|s| s.node > done && reads(s))
+        };
+        self.values.retain(|&id, _| users[id].iter().any(|&u| u > done) || read_later(id));
     }
 }
 

@@ -134,7 +134,7 @@ fn every_model_records_on_the_noop_device() {
     for graph in graphs() {
         let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
         let gpu = Gpu::from_device(device, queue);
-        let target = Target { class: AdapterClass::Gpu, caps: gpu.target().caps };
+        let target = Target::new(gpu.target().caps, AdapterClass::Gpu);
         let layout = WeightLayout::new(&graph, &target.caps).unwrap();
         // Values do not matter here: one shard's worth of weights is packed, the rest stays zero.
         let plan = Plan::new(&graph, &layout, &target, [1, 64, 96], &[]).unwrap();

@@ -1,9 +1,10 @@
 //! `--device`.
 
-use super::note;
+use super::{FuseArgs, cache, note};
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Select};
-use crate::session::Device;
+use crate::gpu::{Gpu, Roofline, Select};
+use crate::plan::Target;
+use crate::session::{Bundle, Device, Session};
 
 /// Where to run.
 #[derive(clap::Args)]
@@ -11,6 +12,8 @@ pub struct DeviceArgs {
     /// auto (the best GPU, else the CPU reference), cpu, or a GPU's index or part of its name (see `mbconv devices`)
     #[arg(long, value_name = "auto|cpu|INDEX|NAME-PART", default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    fuse: FuseArgs,
 }
 
 impl DeviceArgs {
@@ -32,6 +35,26 @@ impl DeviceArgs {
     /// Opens it where only a GPU makes sense.
     pub fn open_gpu(&self, why: &str) -> Result<Device> {
         open(&self.select().ok_or_else(|| Error::bad("--device cpu", why))?)
+    }
+
+    /// What plans for a GPU keep to: the fusions asked for, weighed by what `mbconv profile` measured there, if it did.
+    pub fn target(&self, gpu: &Gpu) -> Target {
+        let target = Target { fuse: self.fuse.fuse(), ..gpu.target() };
+        let measured = cache::load(Roofline::NAME, &gpu.facts().to_string()).map(|r: Roofline| r.rates());
+        Target { rates: measured.unwrap_or(target.rates), ..target }
+    }
+
+    /// A model on a device.
+    pub fn session(&self, device: Device, bundle: Bundle) -> Result<Session> {
+        pollster::block_on(async {
+            match device {
+                Device::Cpu => Session::new(device, bundle).await,
+                Device::Gpu(gpu) => {
+                    let target = self.target(&gpu);
+                    Session::for_target(gpu, bundle, target).await
+                }
+            }
+        })
     }
 
     /// Which GPU, none for the CPU reference.
