@@ -1,6 +1,6 @@
 //! `mbconv describe`.
 
-use super::common::{Align, Failure, ShapeArgs, Table, architecture, json_with, print_json, web_plan};
+use super::common::{Align, Failure, FuseArgs, ShapeArgs, Table, architecture, json_with, print_json, web_plan};
 use crate::draw;
 use crate::error::Result;
 use crate::graph::Graph;
@@ -25,6 +25,8 @@ Examples:
   mbconv describe efficientnet_b0 --plan
   # The same with the kernels for a CPU that poses as a GPU
   mbconv describe efficientnet_b0 --plan --class software
+  # Every convolution a dispatch of its own
+  mbconv describe efficientnet_b0 --plan --fuse none
   # What was fused, what was not and why
   mbconv describe efficientnet_b0 --passes
   # Pictures: one block as SVG, the whole graph through Graphviz
@@ -57,7 +59,8 @@ pub struct Args {
     /// A name (see `mbconv models`), or a .toml or .json file with an architecture
     #[arg(value_name = "NAME|FILE")]
     arch: String,
-    /// One line per dispatch: kernel key, grid, buffers, bytes, multiply-adds; then the totals
+    /// One line per dispatch: kernel key, grid, buffers, bytes, multiply-adds; which pairs of convolutions are fused and
+    /// why; the totals
     #[arg(long)]
     plan: bool,
     /// What each pass over the graph applied, and skipped with the reason
@@ -78,6 +81,8 @@ pub struct Args {
     /// Which kind of adapter the plan is for
     #[arg(long, value_enum, default_value_t = Class::Gpu)]
     class: Class,
+    #[command(flatten)]
+    fuse: FuseArgs,
     #[command(flatten)]
     shape: ShapeArgs,
     /// Print JSON
@@ -120,7 +125,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     if args.dot {
         return Ok(out.write_all(draw::dot(if args.fused { &fused } else { &graph }, [n, h, w])?.as_bytes())?);
     }
-    let plan = web_plan(&fused, args.class.into(), [n, h, w]);
+    let plan = web_plan(&fused, args.class.into(), args.fuse.fuse(), [n, h, w]);
     if args.svg {
         return Ok(out.write_all(draw::block(&graph, &fused, &plan?, args.block.as_deref())?.as_bytes())?);
     }
@@ -261,5 +266,5 @@ fn plan_json(plan: &Plan) -> Value {
         })
     };
     let steps: Vec<Value> = plan.steps.iter().enumerate().map(step).collect();
-    json_with(&plan.counters, &[("steps", steps.into())])
+    json_with(&plan.counters, &[("steps", steps.into()), ("fusions", json!(plan.fusions))])
 }

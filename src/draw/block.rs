@@ -22,7 +22,7 @@ const TOP: f64 = 74.0;
 const SIDE: f64 = 28.0;
 
 /// Draws the block `name` (`blocks.1.0`; the whole network for `None`) of `graph` as it is before the passes. Frames
-/// are the nodes of `fused`, the graph after them, each with its dispatches in `plan`, which was made from `fused`.
+/// are the dispatches of `plan`, which was made from `fused`, the graph after them.
 ///
 /// # Errors
 /// [`Error::Unknown`] for a block that is not there; as [`Graph::shapes`].
@@ -30,7 +30,10 @@ pub fn block(graph: &Graph, fused: &Graph, plan: &Plan, name: Option<&str>) -> R
     let Shape { n, h, w, .. } = plan.input;
     let shapes = graph.shapes(n, h, w)?;
     let members = members(graph, name)?;
-    let owners = owners(graph, fused);
+    let mut owners = owners(graph, fused);
+    for owner in &mut owners {
+        *owner = plan.steps.iter().find(|s| s.absorbed.contains(owner)).map_or(*owner, |s| s.node);
+    }
     let mut picture = Picture::default();
     let mut item_of: HashMap<NodeId, usize> = HashMap::new();
     for &id in &members {

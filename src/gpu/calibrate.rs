@@ -3,7 +3,7 @@
 use super::profile::{Stopwatch, at_ends};
 use super::{Gpu, checked, read_mapped};
 use crate::error::{Error, Result};
-use crate::plan::Step;
+use crate::plan::{Rates, Step};
 use std::time::Duration;
 
 const SOURCE: &str = include_str!("../../shaders/calibrate.wgsl");
@@ -36,6 +36,9 @@ pub struct Roofline {
 }
 
 impl Roofline {
+    /// The name under which it is kept.
+    pub const NAME: &str = "roofline";
+
     /// Measures an adapter; takes about a second on a software one.
     ///
     /// # Errors
@@ -60,6 +63,12 @@ impl Roofline {
             gap_s: ((chains[chains.len() - 1] - chains[0]) / (CHAIN - 1) as f64).max(0.0),
             chains: lengths.into_iter().zip(chains).collect(),
         })
+    }
+
+    /// What the planner weighs fusions by.
+    pub fn rates(&self) -> Rates {
+        let &Self { bytes_per_s, madds_per_s, gap_s, .. } = self;
+        Rates { bytes_per_s, madds_per_s, gap_s }
     }
 
     /// The least seconds a step can take: its bytes at full bandwidth or its multiply-adds at full rate.

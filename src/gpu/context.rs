@@ -4,7 +4,6 @@ use super::pipelines::Pipelines;
 use crate::error::{Error, Result};
 use crate::kernels::{AdapterClass, SUBGROUP_LANES};
 use crate::plan::{Caps, Target};
-use crate::tensor::Dtype;
 use std::sync::{Arc, Mutex};
 
 /// What is used where it is there.
@@ -221,7 +220,7 @@ impl Gpu {
 
     /// What plans for this device must keep to, and f32.
     pub fn target(&self) -> Target {
-        Target { caps: self.facts.caps, class: self.facts.class(), dtype: Dtype::F32, half: self.facts.f16 }
+        Target { half: self.facts.f16, ..Target::new(self.facts.caps, self.facts.class()) }
     }
 
     /// Ok while the device lives.

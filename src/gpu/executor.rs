@@ -369,7 +369,10 @@ impl<'a> Operands<'a> {
                 offset: step as u64 * PARAMS_STRIDE,
                 size: std::num::NonZeroU64::new(at.launch.params.len() as u64),
             }),
-            Role::Weights => at.weights.map_or_else(spare, |range| self.weights.binding(range)),
+            Role::Weights | Role::NextWeights => {
+                let range = at.weights.iter().find(|w| w.0 == role);
+                range.map_or_else(spare, |w| self.weights.binding(w.1))
+            }
             Role::Output | Role::Squeeze => bound(&at.writes).unwrap_or_else(spare),
             Role::Input => bound(&at.reads).unwrap_or_else(spare),
             Role::Gate | Role::Residual => {

@@ -17,7 +17,9 @@ pub mod channel_copy;
 mod channels;
 pub mod conv;
 pub mod depthwise;
+pub mod depthwise_pointwise;
 pub mod elementwise;
+pub mod expand_depthwise;
 pub mod global_pool;
 pub mod head_pool;
 pub mod l2_norm;
@@ -46,6 +48,8 @@ pub enum Role {
     Residual = 5,
     /// `var<storage, read_write>`: squeeze partial sums; bound to a spare buffer where the key does not use it.
     Squeeze = 6,
+    /// `var<storage, read>`: bias and weights of the second of two convolutions.
+    NextWeights = 7,
 }
 
 /// Identifies a compiled pipeline: cache key, label, profile row and test id.
@@ -181,6 +185,9 @@ const READ_HALF: &str = include_str!("../../shaders/common/read_half.wgsl");
 const WRITE_F32: &str = include_str!("../../shaders/common/write_f32.wgsl");
 const WRITE_F16: &str = include_str!("../../shaders/common/write_f16.wgsl");
 const WRITE_HALF: &str = include_str!("../../shaders/common/write_half.wgsl");
+const FUSED: &str = include_str!("../../shaders/common/fused.wgsl");
+/// Bytes of workgroup memory of `shaders/common/fused.wgsl`.
+const FUSED_BYTES: u32 = 16_384;
 const ACTIVATION: &str = include_str!("../../shaders/common/activation.wgsl");
 const JOIN: &str = include_str!("../../shaders/common/join.wgsl");
 const POINTWISE: &str = include_str!("../../shaders/common/pointwise.wgsl");
@@ -216,6 +223,28 @@ pub const FAMILIES: &[Family] = &[
         subgroups: false,
         parts: &[ACTIVATION, JOIN, include_str!("../../shaders/depthwise.wgsl")],
         workgroup_bytes: |_| 0,
+    },
+    Family {
+        name: expand_depthwise::NAME,
+        bindings: &[
+            Role::Params,
+            Role::Input,
+            Role::Weights,
+            Role::Output,
+            Role::Residual,
+            Role::Squeeze,
+            Role::NextWeights,
+        ],
+        subgroups: false,
+        parts: &[ACTIVATION, JOIN, FUSED, include_str!("../../shaders/expand_depthwise.wgsl")],
+        workgroup_bytes: |_| FUSED_BYTES,
+    },
+    Family {
+        name: depthwise_pointwise::NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::NextWeights],
+        subgroups: false,
+        parts: &[ACTIVATION, JOIN, FUSED, include_str!("../../shaders/depthwise_pointwise.wgsl")],
+        workgroup_bytes: |_| FUSED_BYTES,
     },
     Family {
         name: conv::NAME,

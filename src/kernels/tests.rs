@@ -25,6 +25,19 @@ fn launches() -> Vec<Launch> {
             all.push(depthwise::launch_with(&args, v).unwrap().0);
         }
     }
+    for kernel in 1..=depthwise::MAX_KERNEL {
+        for stride in [1, 2] {
+            let (window, join) = (window(2, 15, kernel, stride), Join::Add);
+            for v in expand_depthwise::VARIANTS {
+                all.push(expand_depthwise::launch_with(&expand_depthwise_args(window), v).unwrap().0);
+            }
+            for v in depthwise_pointwise::VARIANTS {
+                let (c, c_out, filter_act, pool) = (20, 37, act, false);
+                let args = depthwise_pointwise::Args { window, c, c_out, filter_act, act, join, pool };
+                all.push(depthwise_pointwise::launch_with(&args, v).unwrap());
+            }
+        }
+    }
     for v in conv::VARIANTS {
         for (kernel, stride) in [(3, 1), (3, 2), (7, 2), (1, 2)] {
             all.push(conv::launch_with(&conv_args(1, 32, kernel, stride), v).unwrap());
@@ -90,6 +103,11 @@ fn depthwise_args(n: usize, h: usize, c: usize, kernel: usize, stride: usize, re
         keep_input: false,
         squeeze: true,
     }
+}
+
+fn expand_depthwise_args(window: Window) -> expand_depthwise::Args {
+    let (expand_act, act, join) = (Activation::Swish, Activation::Relu6, Join::None);
+    expand_depthwise::Args { window, c_in: 20, c: 37, expand_act, act, join, squeeze: true, pool: false }
 }
 
 fn conv_args(n: usize, h: usize, kernel: usize, stride: usize) -> conv::Args {
@@ -256,6 +274,49 @@ fn rust_and_wgsl_agree_on_every_parameter() {
     );
     check!(l2_norm, pixels = "pixels", c4 = "c4", channels = "channels");
     check!(
+        expand_depthwise,
+        height = "height",
+        width = "width",
+        out_height = "out_height",
+        out_width = "out_width",
+        pad_top = "pad_top",
+        pad_left = "pad_left",
+        x4 = "x4",
+        c4 = "c4",
+        tile_h = "tile_h",
+        tile_w = "tile_w",
+        tiles_y = "tiles_y",
+        tiles_x = "tiles_x",
+        expand_act = "expand_act",
+        act = "act",
+        join = "join",
+        joined = "joined",
+        squeeze = "squeeze",
+        kernel = "kernel",
+        pool = "pool",
+        inverse = "inverse"
+    );
+    check!(
+        depthwise_pointwise,
+        height = "height",
+        width = "width",
+        out_height = "out_height",
+        out_width = "out_width",
+        pad_top = "pad_top",
+        pad_left = "pad_left",
+        x4 = "x4",
+        y4 = "y4",
+        tile_size = "tile_size",
+        step = "step",
+        filter_act = "filter_act",
+        act = "act",
+        join = "join",
+        joined = "joined",
+        pool = "pool",
+        inverse = "inverse",
+        kernel = "kernel"
+    );
+    check!(
         conv,
         height = "height",
         width = "width",
@@ -381,6 +442,42 @@ fn a_dispatch_beyond_the_limits_is_a_typed_error() {
     assert!(matches!(depthwise::launch(&args, AdapterClass::Gpu), Err(Error::Limit { .. })));
     let args = depthwise_args(1, 20, 8, 9, 1, false);
     assert!(matches!(depthwise::launch(&args, AdapterClass::Gpu), Err(Error::BadInput { .. })));
+}
+
+/// What a tile's windows cover fits in workgroup memory, the tiles cover the output, and they compute at most the stated
+/// share of the tensor between the two convolutions again.
+#[test]
+fn fused_tiles_fit_and_repeat_little() {
+    for v in expand_depthwise::VARIANTS {
+        assert_eq!(v.quads * v.lanes * 4 * 16, FUSED_BYTES, "four positions a lane");
+        for (kernel, stride) in [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1), (7, 2)] {
+            for h in [1, 7, 14, 19, 28, 38, 56, 75, 112, 150, 300] {
+                let window = window(2, h, kernel, stride);
+                let (t, computed) = expand_depthwise::tiles(&window, v);
+                let span = |tile: usize| (tile - 1) * stride + kernel;
+                assert!(span(t.height) * span(t.width) * v.quads as usize * 16 <= FUSED_BYTES as usize, "{t:?}");
+                assert!(t.tiles_y * t.height >= window.out_h && (t.tiles_y - 1) * t.height < window.out_h);
+                assert!(t.tiles_x * t.width >= window.out_w && (t.tiles_x - 1) * t.width < window.out_w);
+                // Counted position by position.
+                let under = |tile: usize, size: usize, pad: usize, from: usize, out: usize| {
+                    let first = from * tile;
+                    let (begin, end) = (first * stride, (first + tile).min(out) * stride + kernel - stride);
+                    (0..size).filter(|i| (begin..end).contains(&(i + pad))).count()
+                };
+                let rows: usize = (0..t.tiles_y).map(|i| under(t.height, h, window.pad_top, i, window.out_h)).sum();
+                let columns: usize = (0..t.tiles_x).map(|i| under(t.width, h, window.pad_left, i, window.out_w)).sum();
+                assert_eq!(computed, rows * columns, "{h} {kernel} {stride} {v:?}");
+                let l = expand_depthwise::launch_with(&expand_depthwise_args(window), v).unwrap().0;
+                assert_eq!(l.grid, [10u32.div_ceil(v.quads), t.count() as u32, 2]);
+                if *v == expand_depthwise::choose(&expand_depthwise_args(window), AdapterClass::Gpu) && kernel < 7 {
+                    assert!(computed * 10 <= h * h * 15, "{h} {kernel} {stride}: {computed} of {}", h * h);
+                }
+            }
+        }
+    }
+    for v in depthwise_pointwise::VARIANTS {
+        assert_eq!(v.quads * v.lanes * 4 * 16, FUSED_BYTES, "four positions a lane");
+    }
 }
 
 /// Partial sums stay a small part of the traffic: at least 28 positions share one.

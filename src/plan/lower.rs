@@ -1,11 +1,12 @@
 //! Chooses the kernel of every node: operands, launch and weight packing. One match, one arm per operation.
 
+use super::fusion::{self, Fusion, Verdict};
 use super::{Step, Target, Value, ValueId, ValueKind, WeightLayout};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Conv2d, ConvKind, Graph, Join, NodeId, Op, Pool, SqueezeExcite};
 use crate::kernels::{
-    AdapterClass, Channels, Launch, Role, Storage, Window, channel_copy, conv, depthwise, elementwise, global_pool,
-    head_pool, l2_norm, pointwise, pool, squeeze_excite,
+    AdapterClass, Channels, Launch, Role, Storage, Window, channel_copy, conv, depthwise, depthwise_pointwise,
+    elementwise, expand_depthwise, global_pool, head_pool, l2_norm, pointwise, pool, squeeze_excite,
 };
 use crate::tensor::{Dtype, Padding, Shape};
 use crate::weights::Weights;
@@ -13,18 +14,31 @@ use crate::weights::Weights;
 pub(super) struct Lowered {
     pub values: Vec<Value>,
     pub steps: Vec<Step>,
+    pub fusions: Vec<Fusion>,
 }
 
-/// Lowers every node; values have no buffer yet.
-pub(super) fn lower(graph: &Graph, layout: &WeightLayout, shapes: &[Shape], target: &Target) -> Result<Lowered> {
+/// Lowers every node; values have no buffer yet. The values of `kept` nodes are stored.
+pub(super) fn lower(
+    graph: &Graph,
+    layout: &WeightLayout,
+    shapes: &[Shape],
+    target: &Target,
+    kept: &[NodeId],
+) -> Result<Lowered> {
     let squeezed = squeezed_depthwise(graph);
+    let fusions = fusion::decide(graph, shapes, &squeezed, target, kept);
     let read = graph.users().iter().map(|users| !users.is_empty()).collect();
     let mut l = Lowering { graph, layout, shapes, target, squeezed, read, values: Vec::new(), steps: Vec::new() };
     l.add_value(ValueKind::Node(0), shapes[0], None);
+    let fused = |id| fusions.iter().filter(|f| f.verdict == Verdict::Fused).find(move |f| f.nodes().contains(&id));
     for id in 1..graph.nodes.len() {
-        l.node(id)?;
+        match fused(id) {
+            None => l.node(id)?,
+            Some(fusion) if fusion.nodes().last() == Some(&id) => l.fused(id, fusion)?,
+            Some(_) => {}
+        }
     }
-    Ok(Lowered { values: l.values, steps: l.steps })
+    Ok(Lowered { values: l.values, steps: l.steps, fusions })
 }
 
 /// Depthwise convolutions whose result some squeeze-and-excitation averages: they sum it on the way (before a residual,
@@ -39,7 +53,7 @@ fn squeezed_depthwise(graph: &Graph) -> Vec<bool> {
     squeezed
 }
 
-fn kind(graph: &Graph, conv: &Conv2d) -> ConvKind {
+pub(super) fn kind(graph: &Graph, conv: &Conv2d) -> ConvKind {
     conv.kind(in_channels(graph, conv))
 }
 
@@ -144,13 +158,44 @@ impl Lowering<'_> {
         };
         let (launch, tiles) = depthwise::launch(&args, self.target.rows())?;
         self.push(id, launch, self.operands(id, conv.gate), ValueKind::Node(id), y)?;
+        self.add_sums(id, tiles);
+        Ok(())
+    }
+
+    /// The sums that a depthwise convolution's step writes besides its result, where they are wanted.
+    fn add_sums(&mut self, id: NodeId, tiles: depthwise::Tiles) {
         if self.squeezed[id] {
             let step = self.steps.len() - 1;
-            let shape = Shape::new(y.n, tiles.tiles_y, tiles.tiles_x, y.c);
+            let shape = Shape { h: tiles.tiles_y, w: tiles.tiles_x, ..self.shapes[id] };
             let sums =
                 self.add_value(ValueKind::Squeeze { node: id, tile: [tiles.height, tiles.width] }, shape, Some(step));
             self.steps[step].writes.push((Role::Squeeze, sums));
             self.steps[step].bytes += self.values[sums].bytes();
+        }
+    }
+
+    /// Two convolutions in one step, which reads what the first reads and writes what the second writes.
+    fn fused(&mut self, id: NodeId, fusion: &Fusion) -> Result<()> {
+        let Fusion { first, second, .. } = *fusion;
+        let class = self.target.rows();
+        let (launch, tiles) = match &fusion.args {
+            fusion::Args::ExpandDepthwise(args) => {
+                let (launch, tiles) = expand_depthwise::launch(args, class)?;
+                (launch, Some(tiles))
+            }
+            fusion::Args::DepthwisePointwise(args) => (depthwise_pointwise::launch(args, class)?, None),
+        };
+        let mut reads = self.inputs(first);
+        let others = self.graph.nodes[second].inputs[1..].iter();
+        reads.extend(others.map(|&other| (Role::Residual, self.value(other))));
+        self.push_without_weights(id, launch, reads, ValueKind::Node(id), self.shapes[id])?;
+        self.add_weights(first, Role::Weights);
+        self.add_weights(second, Role::NextWeights);
+        if let Some(tiles) = tiles {
+            self.add_sums(second, tiles);
+        }
+        if let Some(step) = self.steps.last_mut() {
+            step.absorbed.extend(fusion.nodes().into_iter().filter(|&node| node != id));
         }
         Ok(())
     }
@@ -239,13 +284,18 @@ impl Lowering<'_> {
         shape: Shape,
     ) -> Result<()> {
         self.push_without_weights(id, launch, reads, kind, shape)?;
-        let weights = self.layout.range(id);
-        if let Some(step) = self.steps.last_mut() {
-            step.weights = weights;
-            step.bytes += weights.map_or(0, |w| w.bytes);
-            step.madds = self.graph.node_madds(id, self.shapes);
-        }
+        self.add_weights(id, Role::Weights);
         Ok(())
+    }
+
+    /// Gives the last step a node's weights and counts its work.
+    fn add_weights(&mut self, id: NodeId, role: Role) {
+        let range = self.layout.range(id);
+        if let Some(step) = self.steps.last_mut() {
+            step.weights.extend(range.map(|range| (role, range)));
+            step.bytes += range.map_or(0, |w| w.bytes);
+            step.madds += self.graph.node_madds(id, self.shapes);
+        }
     }
 
     fn push_without_weights(
@@ -267,10 +317,11 @@ impl Lowering<'_> {
         let writes = vec![(Role::Output, written)];
         self.steps.push(Step {
             node,
+            absorbed: Vec::new(),
             launch,
             reads,
             writes,
-            weights: None,
+            weights: Vec::new(),
             madds: 0,
             bytes: read + self.values[written].bytes(),
         });

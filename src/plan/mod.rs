@@ -4,15 +4,17 @@
 //! places values in buffers (`memory`) and counts. [`WeightLayout`] places packed weights; it depends on
 //! the graph alone, so plans for other batches and resolutions share the same weight buffers.
 
+mod fusion;
 mod lower;
 mod memory;
 mod print;
 mod weights;
 
+pub use fusion::{Fuse, Fusion, Rates, Verdict};
 pub use weights::{WeightLayout, WeightRange};
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, Op};
 use crate::kernels::{AdapterClass, Launch, Role};
 use crate::tensor::{Dtype, Shape};
 
@@ -117,15 +119,17 @@ pub struct Buffer {
 pub struct Step {
     /// The graph node whose result it completes.
     pub node: NodeId,
+    /// Nodes that it computes on the way, whose results are never stored.
+    pub absorbed: Vec<NodeId>,
     /// Pipeline, grid and uniform.
     pub launch: Launch,
     /// Values it reads.
     pub reads: Vec<(Role, ValueId)>,
     /// Values it writes.
     pub writes: Vec<(Role, ValueId)>,
-    /// Its packed weights.
-    pub weights: Option<WeightRange>,
-    /// Multiply-adds.
+    /// Packed weights that it reads.
+    pub weights: Vec<(Role, WeightRange)>,
+    /// Multiply-adds of its nodes; what a fused kernel repeats is not counted.
     pub madds: u64,
     /// Bytes read and written, each operand once.
     pub bytes: u64,
@@ -167,6 +171,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Labels of the steps: the module that computes.
     pub labels: Vec<String>,
+    /// Every pair of convolutions that could be one dispatch, and what was decided.
+    pub fusions: Vec<Fusion>,
     /// Values that can be read back, by name.
     pub outputs: Vec<(String, ValueId)>,
     /// Totals.
@@ -185,20 +191,29 @@ pub struct Target {
     pub dtype: Dtype,
     /// Whether shaders have f16: otherwise two of them are unpacked from a `u32`.
     pub half: bool,
+    /// Which convolutions become one dispatch.
+    pub fuse: Fuse,
+    /// What decides that.
+    pub rates: Rates,
 }
 
 impl Target {
+    /// The defaults for an adapter: f32.
+    pub const fn new(caps: Caps, class: AdapterClass) -> Self {
+        Self { caps, class, dtype: Dtype::F32, half: false, fuse: Fuse::Auto, rates: Rates::GPU }
+    }
+
+    /// A GPU with WebGPU's default limits.
+    pub const fn web() -> Self {
+        Self::new(Caps::web_default(), AdapterClass::Gpu)
+    }
+
     /// Which rows of the kernel tables to take: SwiftShader's own read f32 only.
     pub fn rows(&self) -> AdapterClass {
         match (self.class, self.dtype) {
             (AdapterClass::SwiftShader, Dtype::F16) => AdapterClass::Software,
             (class, _) => class,
         }
-    }
-
-    /// A GPU with WebGPU's default limits and f32.
-    pub const fn web() -> Self {
-        Self { caps: Caps::web_default(), class: AdapterClass::Gpu, dtype: Dtype::F32, half: false }
     }
 }
 
@@ -216,14 +231,16 @@ impl Plan {
         keep: &[String],
     ) -> Result<Self> {
         let shapes = graph.shapes(n, h, w)?;
-        let lowered = lower::lower(graph, layout, &shapes, target)?;
+        let kept = keep.iter().map(|name| graph.find(name)).chain(graph.outputs.iter().map(|o| Ok(o.1)));
+        let lowered = lower::lower(graph, layout, &shapes, target, &kept.collect::<Result<Vec<_>>>()?)?;
         let mut plan = Self {
             name: graph.name.clone(),
             input: shapes[0],
             values: lowered.values,
             buffers: Vec::new(),
-            labels: lowered.steps.iter().map(|s| label(graph, s.node)).collect(),
+            labels: lowered.steps.iter().map(|s| label(graph, s.absorbed.iter().copied().chain([s.node]))).collect(),
             steps: lowered.steps,
+            fusions: lowered.fusions,
             outputs: Vec::new(),
             counters: Counters::default(),
         };
@@ -300,14 +317,25 @@ impl Plan {
     }
 }
 
+/// The modules that do the nodes' work, later ones without the path that they share with the first:
+/// `blocks.1.0.conv_pw+conv_dw`.
+fn label(graph: &Graph, nodes: impl Iterator<Item = NodeId>) -> String {
+    let modules: Vec<String> = nodes.map(|node| module(graph, node)).collect();
+    let path = modules[0].rfind('.').map_or("", |dot| &modules[0][..=dot]);
+    modules[1..].iter().fold(modules[0].clone(), |label, m| label + "+" + m.strip_prefix(path).unwrap_or(m))
+}
+
 /// The module that does a node's work: its first weight's, else the node's own name.
-fn label(graph: &Graph, node: NodeId) -> String {
+fn module(graph: &Graph, node: NodeId) -> String {
     let node = &graph.nodes[node];
     match node.op.params().first() {
         Some(&p) => {
             let name = graph.params[p].name.as_str();
             let module = name.rsplit_once('.').map_or(name, |(module, _)| module);
-            module.trim_end_matches(".conv_reduce").to_string()
+            match node.op {
+                Op::SqueezeExcite(_) => module.trim_end_matches(".conv_reduce").to_string(),
+                _ => module.to_string(),
+            }
         }
         None => node.name.clone(),
     }

@@ -1,6 +1,6 @@
 //! The plan as text: one line per dispatch, then the totals. Made to be compared with `diff`.
 
-use super::{Plan, Step, Value};
+use super::{Fusion, Plan, Step, Value};
 use std::fmt;
 
 impl fmt::Display for Plan {
@@ -21,6 +21,7 @@ impl fmt::Display for Plan {
                 step.madds
             )?;
         }
+        self.fusions.iter().try_for_each(|fusion| writeln!(f, "{fusion}"))?;
         let c = &self.counters;
         writeln!(f, "dispatches    {}", c.dispatches)?;
         writeln!(f, "pipelines     {}", c.pipelines)?;
@@ -30,6 +31,21 @@ impl fmt::Display for Plan {
         writeln!(f, "intermediates {} B ({ratio:.2}x the live set of {} B)", c.intermediate_bytes, c.live_set_bytes)?;
         writeln!(f, "input, output {} B", c.io_bytes)?;
         write!(f, "multiply-adds {}", c.madds)
+    }
+}
+
+impl fmt::Display for Fusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} as {}: saves {:.2} MB and a dispatch, repeats {:.2} M multiply-adds: {:+.1} us; {}",
+            self.label,
+            self.kernel,
+            self.saved_bytes as f64 / 1e6,
+            self.repeated_madds as f64 / 1e6,
+            self.gain_s * 1e6,
+            self.verdict.text()
+        )
     }
 }
 

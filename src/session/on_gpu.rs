@@ -58,7 +58,6 @@ pub struct GpuSession {
 
 /// The graph as fused for one set of kept values, with its weights on the device and idle executors by input shape.
 struct Variant {
-    target: Target,
     graph: Graph,
     layout: WeightLayout,
     weights: WeightBuffers,
@@ -126,7 +125,7 @@ impl GpuSession {
         }
         let shape = [input.shape.n, input.shape.h, input.shape.w];
         let variant = self.variant(&names).await?;
-        let mut executor = variant.executor(&self.gpu, shape, &names).await?;
+        let mut executor = variant.executor(self, shape, &names).await?;
         let (tensors, timing) = executor.run(Some(input)).await?;
         let values = executor.plan().outputs.iter().map(|o| o.0.clone()).zip(tensors).collect();
         variant.give_back(shape, executor);
@@ -138,7 +137,7 @@ impl GpuSession {
     /// # Errors
     /// As [`super::Session::run`].
     pub async fn executor(&self, shape: [usize; 3]) -> Result<Executor> {
-        self.variant(&[]).await?.executor(&self.gpu, shape, &[]).await
+        self.variant(&[]).await?.executor(self, shape, &[]).await
     }
 
     /// Keeps an executor of [`GpuSession::executor`] for later runs of its shape.
@@ -192,7 +191,7 @@ impl GpuSession {
         let layout = WeightLayout::new(&graph, &self.target)?;
         let weights = WeightBuffers::new(&self.gpu, &graph, &layout, &self.bundle.weights).await?;
         self.bundle.weights.checkpoint().release();
-        let variant = Arc::new(Variant { target: self.target.clone(), graph, layout, weights, idle: Mutex::default() });
+        let variant = Arc::new(Variant { graph, layout, weights, idle: Mutex::default() });
         if let Ok(mut variants) = self.variants.lock() {
             variants.insert(names.to_vec(), Arc::clone(&variant));
         }
@@ -202,13 +201,13 @@ impl GpuSession {
 
 impl Variant {
     /// An idle executor for this shape, or a new one.
-    async fn executor(&self, gpu: &Arc<Gpu>, shape: [usize; 3], names: &[String]) -> Result<Executor> {
+    async fn executor(&self, session: &GpuSession, shape: [usize; 3], names: &[String]) -> Result<Executor> {
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.get_mut(&shape)?.pop());
         match idle {
             Some(executor) => Ok(executor),
             None => {
-                let plan = Plan::new(&self.graph, &self.layout, &self.target, shape, names)?;
-                Executor::new(gpu, &self.weights, plan).await
+                let plan = Plan::new(&self.graph, &self.layout, &session.target, shape, names)?;
+                Executor::new(&session.gpu, &self.weights, plan).await
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::gpu::{Executor, Gpu, WeightBuffers};
 use crate::graph::{Graph, NodeId, Op};
 use crate::passes;
-use crate::plan::{Plan, Target, ValueKind, WeightLayout};
+use crate::plan::{Plan, Step, Target, ValueKind, WeightLayout};
 use crate::tensor::{Dtype, Shape, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -160,12 +160,16 @@ impl Lockstep<'_> {
             let reads: Vec<Tensor> = step.reads.iter().map(|r| self.expected(plan, r.1)).collect();
             let written = self.executor.run_step(i, &reads.iter().collect::<Vec<_>>()).await?;
             for (&(_, value), got) in step.writes.iter().zip(&written) {
-                let terms = match plan.values[value].kind {
-                    ValueKind::Squeeze { tile, .. } => {
-                        tile[0] * tile[1] + terms(self.graph, &self.graph.nodes[id], &[])
-                    }
-                    _ => terms(self.graph, &self.graph.nodes[id], &reads),
-                };
+                // One sum behind another rounds as one of all their terms.
+                let absorbed: usize =
+                    step.absorbed.iter().map(|&node| terms(self.graph, &self.graph.nodes[node], &[])).sum();
+                let terms = absorbed
+                    + match plan.values[value].kind {
+                        ValueKind::Squeeze { tile, .. } => {
+                            tile[0] * tile[1] + terms(self.graph, &self.graph.nodes[id], &[])
+                        }
+                        _ => terms(self.graph, &self.graph.nodes[id], &reads),
+                    };
                 let want = self.expected(plan, value);
                 self.checks.push(compare(
                     i,
@@ -194,8 +198,13 @@ impl Lockstep<'_> {
     }
 
     fn drop_unused(&mut self, done: NodeId) {
-        let users = self.graph.users();
-        self.values.retain(|id, _| users[*id].iter().any(|&u| u > done));
+        let (users, plan) = (self.graph.users(), self.executor.plan());
+        // A fused step reads what the node reads that it computes on the way.
+        let read_later = |id: NodeId| {
+            let reads = |s: &Step| s.reads.iter().any(|r| plan.values[r.1].kind == ValueKind::Node(id));
+            plan.steps.iter().any(|s| s.node > done && reads(s))
+        };
+        self.values.retain(|&id, _| users[id].iter().any(|&u| u > done) || read_later(id));
     }
 }
 

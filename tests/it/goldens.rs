@@ -3,6 +3,7 @@
 use crate::detectors;
 use crate::support::{Golden, gpus, path, rel_l2, top5};
 use mbconv::graph::Graph;
+use mbconv::plan::{Fuse, Target};
 use mbconv::session::{Device, Output, Session};
 use mbconv::weights::Naming;
 use mbconv::{Tensor, cpu, passes};
@@ -33,6 +34,41 @@ fn gpu_meets_pytorch(name: &str) {
         assert!(error <= GPU_BOUND, "{name} on {}: logits differ by {error:.2e}, bound {GPU_BOUND:.0e}", gpu.facts());
         check(name, &gpu.facts().to_string(), &golden, &run(Device::Gpu(gpu), &golden), GPU_BOUND);
     }
+}
+
+/// With every pair of convolutions that has a kernel in one dispatch, whatever the adapter prefers.
+fn fused_meets_pytorch(name: &str) {
+    for gpu in gpus() {
+        let golden = Golden::load(name);
+        let target = Target { fuse: Fuse::All, ..gpu.target() };
+        let taps = canonical_taps(&golden);
+        let names: Vec<&str> = taps.iter().map(String::as_str).collect();
+        let session = Session::with_target(gpu.clone(), golden.bundle.clone(), target);
+        let session = pollster::block_on(session).unwrap();
+        let output = pollster::block_on(session.run_keeping(&golden.input, &names)).unwrap();
+        check(name, &format!("{}, fused", gpu.facts()), &golden, &output, GPU_BOUND);
+        let alone = pollster::block_on(session.run(&golden.input)).unwrap();
+        let again = pollster::block_on(session.run(&golden.input)).unwrap();
+        assert_eq!(alone.values, again.values, "{name}: the same bits from run to run");
+        let error = rel_l2(&alone.get("logits").unwrap().data, &golden.logits());
+        assert!(error <= GPU_BOUND, "{name} fused on {}: off by {error:.2e}, bound {GPU_BOUND:.0e}", gpu.facts());
+    }
+}
+
+macro_rules! fused_cases {
+    ($($name:ident)*) => {
+        mod fused {
+            $(#[test]
+            fn $name() {
+                super::fused_meets_pytorch(stringify!($name));
+            })*
+        }
+    };
+}
+
+fused_cases! {
+    efficientnet_b0 tf_efficientnet_b0 tf_efficientnet_lite0 mobilenetv1_100 mobilenetv1_cifar mobilenetv2_100
+    mobilenetv3_large_100 mobilenetv3_small_100 mobilenext_100 mobilenext_dagger_100 mnasnet_a1 proxylessnas_mobile
 }
 
 pub fn counts_are_pytorchs(name: &str) {

@@ -2,6 +2,7 @@
 
 use crate::support::{Golden, gpus, path, rel_l2, top5};
 use mbconv::gpu::{Gpu, Roofline};
+use mbconv::plan::{Fuse, Target};
 use mbconv::session::{Bundle, Device, Session, verify};
 use mbconv::weights::{Synthetic, make_input};
 use mbconv::zoo::{self, Options};
@@ -83,6 +84,27 @@ fn lockstep_verification_passes() {
                 worst.rel_l2,
                 worst.bound
             );
+            assert_eq!(report.first_failure(), None, "{name} on {}", gpu.facts());
+        }
+    }
+}
+
+#[test]
+fn fused_steps_verify_in_lockstep() {
+    for gpu in gpus() {
+        let target = Target { fuse: Fuse::All, ..gpu.target() };
+        for (name, shape) in [
+            ("efficientnet_b0", Shape::new(1, 96, 70, 3)),
+            ("mobilenetv1_100", Shape::new(3, 64, 64, 3)),
+            ("mobilenext_100", Shape::new(1, 64, 96, 3)),
+            ("proxylessnas_mobile", Shape::new(1, 75, 75, 3)),
+        ] {
+            let bundle = synthetic(name, Options::default());
+            let report = block_on(verify(&gpu, &target, &bundle, &input(shape), |_, _| {})).unwrap();
+            let fused = report.steps.iter().filter(|c| c.label.contains('+'));
+            let worst = fused.clone().map(|c| c.rel_l2 / c.bound).fold(0.0, f64::max);
+            println!("{name} {shape}: {} fused values, at most {:.0} % of the bound", fused.count(), 100.0 * worst);
+            assert!(worst > 0.0, "{name}: no fused step");
             assert_eq!(report.first_failure(), None, "{name} on {}", gpu.facts());
         }
     }

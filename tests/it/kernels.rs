@@ -9,7 +9,7 @@ use mbconv::kernels::{
     Channels, KernelKey, Launch, Role, SUBGROUP_LANES, Window, conv, depthwise, elementwise, global_pool, head_pool,
     l2_norm, pointwise, squeeze_excite,
 };
-use mbconv::plan::{Buffer, BufferRole, Plan, Value, ValueKind, WeightLayout};
+use mbconv::plan::{Buffer, BufferRole, Fuse, Plan, Target, Value, ValueKind, WeightLayout};
 use mbconv::tensor::{Dtype, Padding};
 use mbconv::weights::{Synthetic, Weights, make_input};
 use mbconv::{Shape, Tensor, cpu};
@@ -17,6 +17,7 @@ use pollster::block_on;
 use std::sync::Arc;
 
 mod channels;
+mod fused;
 
 /// An f32 sum of n products is off by about u * sqrt(n) of its size, u = 2^-24; the largest n here is 2,000.
 const BOUND: f64 = 4e-6;
@@ -35,6 +36,7 @@ const ACTIVATIONS: [Activation; 7] = [
 struct Bench {
     graph: Graph,
     input: Tensor,
+    fuse: Fuse,
 }
 
 impl Bench {
@@ -49,7 +51,7 @@ impl Bench {
             aliases: Default::default(),
         };
         let values = make_input("grid", [input.n, input.c, input.h, input.w]);
-        Self { graph, input: Tensor::from_nchw(input, &values).unwrap() }
+        Self { graph, input: Tensor::from_nchw(input, &values).unwrap(), fuse: Fuse::None }
     }
 
     fn param(&mut self, name: &str, shape: &[usize]) -> ParamId {
@@ -76,8 +78,9 @@ impl Bench {
         self.graph.outputs = vec![("y".into(), last)];
         let Shape { n, h, w, .. } = self.input.shape;
         let weights = Weights::synthetic(&self.graph, &Synthetic::default()).unwrap();
-        let layout = WeightLayout::new(&self.graph, &gpu.target()).unwrap();
-        let mut plan = Plan::new(&self.graph, &layout, &gpu.target(), [n, h, w], &[]).unwrap();
+        let target = Target { fuse: self.fuse, ..gpu.target() };
+        let layout = WeightLayout::new(&self.graph, &target).unwrap();
+        let mut plan = Plan::new(&self.graph, &layout, &target, [n, h, w], &[]).unwrap();
         let shapes = self.graph.shapes(n, h, w).unwrap();
         let (launch, tiles) = row(&shapes);
         let step = plan.value_of(last).and_then(|v| plan.values[v].written).unwrap();

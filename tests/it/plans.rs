@@ -5,7 +5,7 @@ use mbconv::Padding;
 use mbconv::graph::{Builder, ConvArgs, ConvKind, Graph, Node, Op};
 use mbconv::kernels::{AdapterClass, KernelKey};
 use mbconv::passes;
-use mbconv::plan::{BINDING_ALIGNMENT, BufferRole, Caps, Plan, Target, Value, WeightLayout};
+use mbconv::plan::{BINDING_ALIGNMENT, BufferRole, Caps, Fuse, Plan, Rates, Target, Value, Verdict, WeightLayout};
 use mbconv::zoo::{self, Options};
 use std::collections::BTreeSet;
 
@@ -26,28 +26,46 @@ fn square(name: &str, n: usize) -> [usize; 3] {
     [n, side, side]
 }
 
-/// Dispatches, bytes moved by scheme ii's floor (every operand of every dispatch once, f32, unpadded channels, the
+/// Dispatches, bytes moved by a scheme's floor (every operand of every dispatch once, f32, unpadded channels, the
 /// input as u8, squeeze sums by 14x14 tiles), its live set in bytes, batch 1, and how much of it intermediates may take.
-const FLOORS: &[(&str, usize, f64, f64, f64)] = &[
+type Floor = (&'static str, usize, f64, f64, f64);
+
+/// A dispatch a convolution.
+const FLOORS: &[Floor] = &[
     ("efficientnet_b0", 66, 75.67e6, 6.03e6, 1.15),
     ("efficientnet_b4", 129, 485.34e6, 26.02e6, 1.20),
     ("efficientnet_b7", 219, 2684.99e6, 86.49e6, 1.24),
     ("mobilenext_100", 76, 81.98e6, 6.02e6, 1.17),
 ];
 
+/// A dispatch an expansion with its depthwise convolution, or a depthwise with its 1x1 convolution.
+const FUSED_FLOORS: &[Floor] = &[
+    ("efficientnet_b0", 51, 48.58e6, 3.22e6, 1.16),
+    ("efficientnet_b4", 99, 300.27e6, 13.90e6, 1.25),
+    ("efficientnet_b7", 168, 1646.74e6, 46.20e6, 1.31),
+    ("mobilenetv1_100", 15, 41.53e6, 4.82e6, 1.15),
+    ("mobilenetv2_100", 36, 37.97e6, 2.41e6, 1.21),
+    ("mobilenetv3_large_100", 41, 39.49e6, 1.61e6, 1.25),
+    ("mobilenext_100", 42, 41.11e6, 2.41e6, 1.15),
+];
+
 #[test]
 fn counters_keep_the_budgets() {
-    for &(name, dispatches, bytes, live, placed) in FLOORS {
-        for class in
-            [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SwiftShader, AdapterClass::SoftwareSubgroup]
-        {
-            let c = plan(&fused(name), square(name, 1), class).counters;
-            let ratios = (c.bytes_moved as f64 / bytes, c.intermediate_bytes as f64 / live);
-            println!("{name} {class:?}: {c:?}, bytes {:.3}x the floor, intermediates {:.3}x", ratios.0, ratios.1);
-            assert!(c.dispatches <= dispatches, "{name}: {} dispatches, at most {dispatches}", c.dispatches);
-            assert!(ratios.0 <= 1.05, "{name}: {:.3}x the floor's bytes, at most 1.05", ratios.0);
-            assert!(ratios.1 <= placed, "{name}: {:.3}x the floor's live set, at most {placed}", ratios.1);
+    let keep = |&(name, dispatches, bytes, live, placed): &Floor, class: AdapterClass| {
+        let c = plan(&fused(name), square(name, 1), class).counters;
+        let ratios = (c.bytes_moved as f64 / bytes, c.intermediate_bytes as f64 / live);
+        println!("{name} {class:?}: {c:?}, bytes {:.3}x the floor, intermediates {:.3}x", ratios.0, ratios.1);
+        assert!(c.dispatches <= dispatches, "{name}: {} dispatches, at most {dispatches}", c.dispatches);
+        assert!(ratios.0 <= 1.05, "{name}: {:.3}x the floor's bytes, at most 1.05", ratios.0);
+        assert!(ratios.1 <= placed, "{name}: {:.3}x the floor's live set, at most {placed}", ratios.1);
+    };
+    for floor in FLOORS {
+        for class in [AdapterClass::Software, AdapterClass::SwiftShader, AdapterClass::SoftwareSubgroup] {
+            keep(floor, class);
         }
+    }
+    for floor in FUSED_FLOORS {
+        keep(floor, AdapterClass::Gpu);
     }
 }
 
@@ -79,22 +97,30 @@ fn least_in_whole_buffers(plan: &Plan) -> u64 {
 
 #[test]
 fn intermediates_stay_near_the_live_set() {
-    for model in zoo::models() {
-        let p = plan(&fused(&model.name), square(&model.name, 1), AdapterClass::Gpu);
+    for (model, fuse) in zoo::models().iter().flat_map(|m| [(m, Fuse::Auto), (m, Fuse::None)]) {
+        let graph = fused(&model.name);
+        let target = Target { fuse, ..Target::web() };
+        let layout = WeightLayout::new(&graph, &target).unwrap();
+        let p = Plan::new(&graph, &layout, &target, square(&model.name, 1), &[]).unwrap();
         let ratio = |bound: u64| p.counters.intermediate_bytes as f64 / bound as f64;
         let (live, least) = (p.counters.live_set_bytes, least_in_whole_buffers(&p));
         println!(
-            "{}: {:.3}x its live set, {:.3}x what any placement takes",
+            "{} {fuse:?}: {:.3}x its live set, {:.3}x what any placement takes",
             model.name,
             ratio(live),
             ratio(live.max(least))
         );
         // In these two families values of different steps both need the largest buffer, which groups do not see.
         let hidden = ["mobilenetv3_small", "shufflenet_v2"].iter().any(|family| model.name.contains(family));
-        let at_most = if hidden { 1.18 } else { 1.12 };
+        let at_most = if hidden { 1.20 } else { 1.12 };
         assert!(ratio(live.max(least)) <= at_most, "{}: {:.3}x, at most {at_most}", model.name, ratio(live.max(least)));
         let near = ["efficientnet_b0", "efficientnet_lite0", "mobilenetv1_100", "mobilenetv2_100"];
-        assert!(ratio(live) <= 1.15 || !near.contains(&model.name.as_str()), "{}: {:.3}x", model.name, ratio(live));
+        assert!(
+            ratio(live) <= 1.15 || fuse == Fuse::Auto || !near.contains(&model.name.as_str()),
+            "{}: {:.3}x",
+            model.name,
+            ratio(live)
+        );
     }
 }
 
@@ -132,11 +158,13 @@ fn counters_equal_an_independent_count() {
         for step in &p.steps {
             let operands = step.reads.iter().chain(&step.writes).map(|o| p.values[o.1].shape);
             bytes += operands.map(|s| (s.n * s.h * s.w * s.c.div_ceil(4) * 16) as u64).sum::<u64>();
-            bytes += step.weights.map_or(0, |w| w.bytes);
+            bytes += step.weights.iter().map(|w| w.1.bytes).sum::<u64>();
         }
         assert_eq!(p.counters.bytes_moved, bytes, "{}", model.name);
-        let dispatches = graph.nodes.len() - 1 + lone_squeezes(&graph);
-        assert_eq!(p.counters.dispatches, dispatches, "{}: one dispatch a fused node", model.name);
+        let fused = p.fusions.iter().filter(|f| f.verdict == Verdict::Fused);
+        let absorbed: usize = fused.map(|f| f.nodes().len() - 1).sum();
+        let dispatches = graph.nodes.len() - 1 + lone_squeezes(&graph) - absorbed;
+        assert_eq!(p.counters.dispatches, dispatches, "{}: one dispatch a node or pair of nodes", model.name);
     }
 }
 
@@ -187,8 +215,45 @@ fn channel_moves_and_sums_are_no_dispatches() {
         };
         let left: Vec<_> = graph.nodes.iter().filter(|n| fused_away(&n.op)).map(|n| &n.name).collect();
         assert!(left.is_empty(), "{name}: {left:?} stand alone");
-        let counters = plan(&graph, square(name, 1), AdapterClass::Gpu).counters;
+        let counters = plan(&graph, square(name, 1), AdapterClass::Software).counters;
         assert_eq!(counters.dispatches, dispatches + lone_squeezes(&graph), "{name}");
+    }
+}
+
+/// Which tensors are fused away is a choice: all or none, by what an adapter can do, and never one that is asked for.
+#[test]
+fn fusion_follows_the_target() {
+    let graph = fused("mobilenetv2_100");
+    let layout = WeightLayout::new(&graph, &Target::web()).unwrap();
+    let plan = |target: &Target, keep: &[&str]| {
+        let keep: Vec<String> = keep.iter().map(ToString::to_string).collect();
+        Plan::new(&graph, &layout, target, [1, 224, 224], &keep).unwrap()
+    };
+    let verdicts = |p: &Plan| p.fusions.iter().map(|f| f.verdict).collect::<Vec<_>>();
+    let web = Target::web();
+    // An expansion and its depthwise convolution, a depthwise and its 1x1 convolution: 16 blocks have both, one the latter.
+    let all = plan(&Target { fuse: Fuse::All, class: AdapterClass::Software, ..web.clone() }, &[]);
+    assert_eq!((all.fusions.len(), all.counters.dispatches), (33, 36));
+    assert_eq!(verdicts(&all).iter().filter(|&&v| v == Verdict::Taken).count(), 16);
+    let none = plan(&Target { fuse: Fuse::None, ..web.clone() }, &[]);
+    assert_eq!((none.counters.dispatches, &verdicts(&none)[..]), (53, &[Verdict::Off; 33][..]));
+    let software = plan(&Target { class: AdapterClass::SwiftShader, ..web.clone() }, &[]);
+    assert_eq!((software.counters.dispatches, &verdicts(&software)[..]), (53, &[Verdict::Software; 33][..]));
+    // Where arithmetic is dear and memory quick, what would be repeated decides.
+    let slow = Rates { bytes_per_s: 1e12, madds_per_s: 1e12, gap_s: 0.0 };
+    let weighed = plan(&Target { rates: slow, ..web.clone() }, &[]);
+    for f in &weighed.fusions {
+        let gain = f.saved_bytes as f64 / 1e12 - f.repeated_madds as f64 / 1e12;
+        assert!((f.gain_s - gain).abs() < 1e-12, "{f}");
+        assert!((f.verdict == Verdict::Dearer) == (gain <= 0.0), "{f}");
+    }
+    assert!(verdicts(&weighed).contains(&Verdict::Dearer) && weighed.counters.dispatches < 53);
+    let first = all.fusions.iter().find(|f| f.verdict == Verdict::Fused).unwrap().first;
+    let kept = plan(&web, &[&graph.nodes[first].name]);
+    assert!(kept.value_of(first).is_some());
+    assert!(kept.fusions.iter().any(|f| f.first == first && f.verdict == Verdict::Kept));
+    for p in [all, none, software, weighed, kept] {
+        assert_placed(&p);
     }
 }
 
@@ -269,8 +334,8 @@ fn what_does_not_fit_says_what_it_needs() {
     let graph = fused("efficientnet_b7");
     let layout = WeightLayout::new(&graph, &Target::web()).unwrap();
     assert!(layout.shards.len() >= 4 && layout.shards.iter().all(|&s| s <= 64 << 20), "{:?}", layout.shards);
-    assert!(Plan::new(&graph, &layout, &Target::web(), [1, 600, 600], &[]).is_ok());
-    let error = Plan::new(&graph, &layout, &Target::web(), [2, 600, 600], &[]).unwrap_err().to_string();
+    assert!(Plan::new(&graph, &layout, &Target::web(), [5, 600, 600], &[]).is_ok());
+    let error = Plan::new(&graph, &layout, &Target::web(), [6, 600, 600], &[]).unwrap_err().to_string();
     assert!(error.contains("needs 138240000 bytes") && error.contains("134217728"), "{error}");
     let tiny = Caps { max_binding: 1 << 20, ..Caps::web_default() };
     let tiny = Target { caps: tiny, ..Target::web() };

@@ -1,8 +1,8 @@
 //! `--device`.
 
-use super::note;
+use super::{FuseArgs, cache, note};
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Select};
+use crate::gpu::{Gpu, Roofline, Select};
 use crate::plan::Target;
 use crate::session::{Bundle, Device, Session};
 use crate::tensor::Dtype;
@@ -16,6 +16,8 @@ pub struct DeviceArgs {
     /// How a GPU stores weights and activations; it computes in f32 either way. f16 halves the memory
     #[arg(long, value_enum, default_value_t = Storage::F32)]
     dtype: Storage,
+    #[command(flatten)]
+    fuse: FuseArgs,
 }
 
 /// `--dtype`.
@@ -46,13 +48,16 @@ impl DeviceArgs {
         open(&self.select().ok_or_else(|| Error::bad("--device cpu", why))?)
     }
 
-    /// What plans for a GPU are made for.
+    /// What plans for a GPU are made for: the storage and the fusions asked for, weighed by what `mbconv profile`
+    /// measured there, if it did.
     pub fn target(&self, gpu: &Gpu) -> Target {
         let dtype = match self.dtype {
             Storage::F32 => Dtype::F32,
             Storage::F16 => Dtype::F16,
         };
-        Target { dtype, ..gpu.target() }
+        let target = Target { dtype, fuse: self.fuse.fuse(), ..gpu.target() };
+        let measured = cache::load(Roofline::NAME, &gpu.facts().to_string()).map(|r: Roofline| r.rates());
+        Target { rates: measured.unwrap_or(target.rates), ..target }
     }
 
     /// Puts a model on it.

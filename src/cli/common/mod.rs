@@ -14,7 +14,7 @@ pub use device::{DeviceArgs, adapter_name};
 pub use failure::{Failure, note};
 pub use input::{Resolution, ShapeArgs, read_input, synthetic_input};
 pub use model::{Chosen, ModelArgs, architecture, embedded};
-pub use plan::web_plan;
+pub use plan::{FuseArgs, web_plan};
 pub use stream::ordered;
 pub use table::{Align, Table};
 pub use time::{Start, median, millis, peak_memory, quantile};

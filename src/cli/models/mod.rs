@@ -7,6 +7,7 @@ use super::common::{Align, Failure, Table, print_json, web_plan};
 use crate::error::Error;
 use crate::kernels::AdapterClass;
 use crate::passes;
+use crate::plan::Fuse;
 use crate::zoo::{self, Checkpoints, Model, Published};
 use std::io::Write;
 use std::path::PathBuf;
@@ -131,7 +132,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
 fn row(model: Model) -> Result<Row, Error> {
     let (graph, side) = (model.build(&model.options())?, model.resolution);
     let counts = graph.counts(side, side)?;
-    let plan = web_plan(&passes::run(&graph, &[]).0, AdapterClass::Gpu, [1, side, side])?;
+    let plan = web_plan(&passes::run(&graph, &[]).0, AdapterClass::Gpu, Fuse::Auto, [1, side, side])?;
     let published = |pick: fn(&Published) -> Option<f64>| model.published.as_ref().and_then(pick);
     Ok(Row {
         input: [side; 2],

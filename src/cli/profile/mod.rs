@@ -13,6 +13,7 @@ use crate::session::Device;
 use crate::weights::Synthetic;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Measures the GPU time of every dispatch and compares it with what the adapter can do.
 ///
@@ -94,11 +95,11 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let shape = [args.batch as usize, h, w];
     let input = synthetic_input(&Synthetic::default().salt, shape, &bundle.graph)?;
     let device = args.device.open_gpu("a profile is of a GPU's dispatches")?;
-    let session = args.device.session(device, bundle)?;
-    let Device::Gpu(gpu) = session.device() else {
+    let Device::Gpu(gpu) = &device else {
         return Err(Failure::Usage("a profile is of a GPU's dispatches".into()));
     };
-    let roofline = calibrated(gpu, args.recalibrate)?;
+    let (gpu, roofline) = (Arc::clone(gpu), calibrated(gpu, args.recalibrate)?);
+    let session = args.device.session(device, bundle)?;
     let mut executor = pollster::block_on(session.executor(shape))?;
     executor.write_input(&input)?;
 
@@ -139,13 +140,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
 
 /// The adapter's roofline, measured where it is not known yet.
 fn calibrated(gpu: &Gpu, again: bool) -> Result<Roofline, Failure> {
-    const NAME: &str = "roofline";
     let adapter = gpu.facts().to_string();
-    if let Some(known) = cache::load(NAME, &adapter).filter(|_| !again) {
+    if let Some(known) = cache::load(Roofline::NAME, &adapter).filter(|_| !again) {
         return Ok(known);
     }
     let measured = pollster::block_on(Roofline::measure(gpu))?;
-    cache::store(NAME, &adapter, &measured);
+    cache::store(Roofline::NAME, &adapter, &measured);
     Ok(measured)
 }
 

@@ -1,0 +1,135 @@
+// A depthwise k x k convolution and the 1x1 convolution of its result, which is never stored:
+// d = filter_act(sum_taps x * w + b), y = act(sum_k d * v + c), joined with another tensor; or the mean of y over the
+// image.
+//
+// A workgroup owns `tile_size` consecutive positions of an image (for the mean all of them, one tile after the other)
+// and WG_X quads of output channels. It goes through the channels of d, WG_X quads at a time: lane x is one of these,
+// then an output quad. Grid: x over output channels, y over tiles, z over images. Weights as in depthwise.wgsl and
+// pointwise.wgsl.
+
+struct Params {
+    height: u32,
+    width: u32,
+    out_height: u32,
+    out_width: u32,
+    pad_top: u32,
+    pad_left: u32,
+    x4: u32,
+    y4: u32,
+    tile_size: u32,
+    // From a workgroup's tile to its next, in positions.
+    step: u32,
+    filter_act: u32,
+    act: u32,
+    join: u32,
+    joined: u32,
+    pool: u32,
+    inverse: f32,
+    // K; the loop over it stays rolled, or software adapters take long to compile.
+    kernel: u32,
+    pad0: u32,
+    pad1: u32,
+    pad2: u32,
+}
+
+override K: u32 = 3u;
+override STRIDE: u32 = 1u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<Stored>;
+@group(0) @binding(2) var<storage, read> filters: array<Stored>;
+@group(0) @binding(3) var<storage, read_write> output: array<Written>;
+@group(0) @binding(5) var<storage, read> residual: array<Stored>;
+@group(0) @binding(7) var<storage, read> weights: array<Stored>;
+
+// Quad `k` of d at a position of an image.
+fn filtered(image: u32, position: u32, k: u32) -> vec4<f32> {
+    let row = position / params.out_width;
+    let top = i32(row * STRIDE) - i32(params.pad_top);
+    let left = i32((position - row * params.out_width) * STRIDE) - i32(params.pad_left);
+    let bottom = i32(params.height) - 1;
+    let right = i32(params.width) - 1;
+    var d = unpack(filters[k]);
+    for (var ky = 0u; ky < params.kernel; ky++) {
+        let y = top + i32(ky);
+        let line = (image * params.height + u32(clamp(y, 0, bottom))) * params.width;
+        for (var kx = 0u; kx < K; kx++) {
+            let x = left + i32(kx);
+            let v = unpack(input[(line + u32(clamp(x, 0, right))) * params.x4 + k]);
+            let inside = y >= 0 && y <= bottom && x >= 0 && x <= right;
+            d = fma(unpack(filters[(ky * K + kx + 1u) * params.x4 + k]), select(vec4<f32>(0.0), v, inside), d);
+        }
+    }
+    return activate(params.filter_act, d);
+}
+
+// Activates, joins and stores output quad `n` of a position; gives what the mean is of.
+fn store(position: u32, n: u32, sum: vec4<f32>) -> vec4<f32> {
+    var other = vec4<f32>(0.0);
+    if (params.join > 0u) {
+        other = first_channels(unpack(residual[position * params.y4 + n]), n, params.joined);
+    }
+    let y = activate_joined(params.act, params.join, sum, other);
+    if (params.pool == 0u) {
+        output[position * params.y4 + n] = repack(y);
+    }
+    return y;
+}
+
+@compute @workgroup_size(WG_X, WG_Y)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+    let image = group.z;
+    let pixels = params.out_height * params.out_width;
+    // A lane past the last output quad computes that one again and stores nothing.
+    let n = group.x * WG_X + local.x;
+    let quad = min(n, params.y4 - 1u);
+    let lane = local.y * WG_X;
+    var total = vec4<f32>(0.0);
+    for (var first = group.y * params.tile_size; first < pixels; first += params.step) {
+        let positions = min(params.tile_size, pixels - first);
+        var s0 = unpack(weights[quad]);
+        var s1 = s0;
+        var s2 = s0;
+        var s3 = s0;
+        for (var chunk = 0u; chunk < params.x4; chunk += WG_X) {
+            workgroupBarrier();
+            let mine = min(chunk + local.x, params.x4 - 1u);
+            for (var i = local.y; i < positions; i += WG_Y) {
+                tile[i * WG_X + local.x] = filtered(image, first + i, mine);
+            }
+            workgroupBarrier();
+            for (var k = 0u; k < min(WG_X, params.x4 - chunk); k++) {
+                let at = ((chunk + k) * 4u + 1u) * params.y4 + quad;
+                let w = mat4x4<f32>(
+                    unpack(weights[at]),
+                    unpack(weights[at + params.y4]),
+                    unpack(weights[at + 2u * params.y4]),
+                    unpack(weights[at + 3u * params.y4]),
+                );
+                s0 = add(s0, tile[lane + k], w);
+                if (positions > WG_Y) {
+                    s1 = add(s1, tile[lane + WG_Y * WG_X + k], w);
+                }
+                if (positions > 2u * WG_Y) {
+                    s2 = add(s2, tile[lane + 2u * WG_Y * WG_X + k], w);
+                }
+                if (positions > 3u * WG_Y) {
+                    s3 = add(s3, tile[lane + 3u * WG_Y * WG_X + k], w);
+                }
+            }
+        }
+        for (var i = local.y; i < positions && n < params.y4; i += WG_Y) {
+            total += store(image * pixels + first + i, n, s0);
+            s0 = s1;
+            s1 = s2;
+            s2 = s3;
+        }
+    }
+    if (params.pool == 1u) {
+        workgroupBarrier();
+        let sum = sum_lanes(local, total);
+        if (local.y == 0u && n < params.y4) {
+            output[image * params.y4 + n] = repack(sum * params.inverse);
+        }
+    }
+}

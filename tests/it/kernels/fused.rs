@@ -1,0 +1,96 @@
+//! Rows that compute two convolutions, against one after the other on the reference.
+
+use super::{ACTIVATIONS, Bench, plain, slide};
+use crate::support::gpus;
+use mbconv::Shape;
+use mbconv::graph::{Activation, Conv2d, Join, Op};
+use mbconv::kernels::{depthwise_pointwise, expand_depthwise};
+use mbconv::plan::Fuse;
+use mbconv::tensor::Padding;
+
+const JOINS: [Join; 4] = [Join::None, Join::Add, Join::AddThenAct, Join::AddFirst(5)];
+
+/// Window, step, padding and the map: odd, not square, larger and smaller than a tile.
+fn windows() -> Vec<(usize, usize, Padding, [usize; 2])> {
+    let mut windows = Vec::new();
+    for kernel in [3, 5, 7] {
+        for stride in [1, 2] {
+            for padding in [Padding::Same, Padding::Symmetric] {
+                windows.push((kernel, stride, padding, [22 + kernel, 35 + stride]));
+                windows.push((kernel, stride, padding, [7, 6 + stride]));
+            }
+        }
+    }
+    windows.push((3, 1, Padding::Same, [1, 1]));
+    windows.push((7, 2, Padding::Same, [2, 90]));
+    windows
+}
+
+/// Of a list by turns.
+fn turn<T: Copy, const N: usize>(list: [T; N], i: usize) -> T {
+    list[i % N]
+}
+
+#[test]
+fn expand_depthwise_rows() {
+    for gpu in gpus() {
+        for variant in expand_depthwise::VARIANTS {
+            for (i, (kernel, stride, padding, [h, w])) in windows().into_iter().enumerate() {
+                let x = Shape::new(turn([1, 3, 2], i), h, w, turn([6, 16, 3, 21], i));
+                let (c, join) = (turn([10, 33, 24, 5, 16], i), turn(JOINS, i));
+                let (expand_act, act) = (turn(ACTIVATIONS, i + 3), turn(ACTIVATIONS, i));
+                // The mean where nothing joins, by turns with sums over tiles.
+                let pool = i % 8 == 4;
+                let squeeze = !join.is_some() && !pool;
+                let mut b = Bench { fuse: Fuse::All, ..Bench::new(x) };
+                let mut inputs = Vec::new();
+                if join.is_some() {
+                    inputs.push(b.conv(&[0], x.c, 1, plain(c, kernel, stride, padding, Activation::Identity)));
+                }
+                let between = b.conv(&[0], x.c, 1, plain(c, 1, 1, padding, expand_act));
+                inputs.insert(0, between);
+                let filtered = b.conv(&inputs, c, c, Conv2d { join, ..plain(c, kernel, stride, padding, act) });
+                if pool {
+                    b.push(Op::GlobalAvgPool, &[filtered]);
+                }
+                b.check(&gpu, &format!("expand_depthwise {x} {c} {padding:?} {expand_act:?} {act:?} {join:?}"), |_| {
+                    let window = slide(padding, Shape { c, ..x }, kernel, stride);
+                    let args = expand_depthwise::Args { window, c_in: x.c, c, expand_act, act, join, squeeze, pool };
+                    let (launch, tiles) = expand_depthwise::launch_with(&args, variant).unwrap();
+                    (launch, squeeze.then_some(tiles))
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn depthwise_pointwise_rows() {
+    for gpu in gpus() {
+        for variant in depthwise_pointwise::VARIANTS {
+            for (i, (kernel, stride, padding, [h, w])) in windows().into_iter().enumerate() {
+                let x = Shape::new(turn([1, 3, 2], i), h, w, turn([6, 70, 3, 37], i));
+                let (c_out, join, pool) = (turn([10, 70, 24, 5, 132], i), turn(JOINS, i), i % 8 == 4);
+                let (filter_act, act) = (turn(ACTIVATIONS, i + 3), turn(ACTIVATIONS, i));
+                let mut b = Bench { fuse: Fuse::All, ..Bench::new(x) };
+                let mut inputs = Vec::new();
+                if join.is_some() {
+                    inputs.push(b.conv(&[0], x.c, 1, plain(c_out, kernel, stride, padding, Activation::Identity)));
+                }
+                let between = b.conv(&[0], x.c, x.c, plain(x.c, kernel, stride, padding, filter_act));
+                inputs.insert(0, between);
+                b.conv(&inputs, x.c, 1, Conv2d { join, pool, ..plain(c_out, 1, 1, padding, act) });
+                b.check(
+                    &gpu,
+                    &format!("depthwise_pointwise {x} {c_out} {padding:?} {filter_act:?} {act:?} {join:?}"),
+                    |_| {
+                        let window = slide(padding, x, kernel, stride);
+                        let c = x.c;
+                        let args = depthwise_pointwise::Args { window, c, c_out, filter_act, act, join, pool };
+                        (depthwise_pointwise::launch_with(&args, variant).unwrap(), None)
+                    },
+                );
+            }
+        }
+    }
+}
