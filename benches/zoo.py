@@ -28,14 +28,17 @@ def main():
     ap.add_argument("--limit", type=float, default=600, help="seconds a run may take")
     ap.add_argument("--icd", help="the Vulkan driver's manifest, or system [default: lavapipe's]")
     ap.add_argument("--device", default="auto", help="mbconv's --device")
+    ap.add_argument("--mbconv", type=pathlib.Path, help="the program [default: built with cargo]")
     ap.add_argument("--out", type=pathlib.Path, default=ROOT / "benches/results/zoo.json")
     args = ap.parse_args()
     icd = args.icd or lavapipe()
     driver = {} if icd == "system" else {"VK_ICD_FILENAMES": icd, "VK_DRIVER_FILES": icd}
     env = dict(os.environ, WGPU_BACKEND="vulkan") | driver
 
-    subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
-    mbconv = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/mbconv"
+    mbconv = args.mbconv
+    if not mbconv:
+        subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
+        mbconv = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/mbconv"
     registered = [m["name"] for m in json.loads(subprocess.run([mbconv, "models", "--json"], capture_output=True, check=True).stdout)]
     twins = {"tf_" + name for name in registered}
     names = args.models.split(",") if args.models else [n for n in registered if n not in twins]

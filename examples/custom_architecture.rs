@@ -46,7 +46,7 @@ fn main() -> mbconv::Result<()> {
     let report = pollster::block_on(async {
         let gpu = Gpu::open(&Select::Auto).await?;
         println!("{}", gpu.facts());
-        verify(&gpu, &bundle, &input, |_, _| {}).await
+        verify(&gpu, &gpu.target(), &bundle, &input, |_, _| {}).await
     })?;
     for check in &report.end_to_end {
         println!("{}: relative L2 error {:.1e}, bound {:.0e}", check.label, check.rel_l2, check.bound);

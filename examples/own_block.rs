@@ -102,7 +102,7 @@ fn check(gpu: &Arc<Gpu>, model: Model) -> mbconv::Result<()> {
     let counts = model.build(&model.options())?.counts(SIDE, SIDE)?;
     let bundle = Bundle::synthetic(model.clone(), &model.options(), &Synthetic::default())?;
     let input = Tensor::from_nchw(Shape::new(1, SIDE, SIDE, 3), &make_input("own", [1, 3, SIDE, SIDE]))?;
-    let report = pollster::block_on(verify(gpu, &bundle, &input, |_, _| {}))?;
+    let report = pollster::block_on(verify(gpu, &gpu.target(), &bundle, &input, |_, _| {}))?;
     let worst = report.checks().map(|c| c.rel_l2 / c.bound).fold(0.0, f64::max);
     print!("{name}: {} parameters, {} multiply-adds at {SIDE}x{SIDE}, ", counts.params, counts.madds);
     match report.first_failure() {

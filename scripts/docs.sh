@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # Writes what the documentation shows of the registry and its graphs: the pictures in docs/ and the README's table.
-# tests/it/documentation.rs runs the same lines and compares.
+# tests/it/documentation.rs runs the same lines and compares. MBCONV=FILE is the program, else it is built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build --release --locked --quiet
-mbconv="${CARGO_TARGET_DIR:-target}/release/mbconv"
+mbconv="${MBCONV:-}"
+if [ -z "$mbconv" ]; then
+    cargo build --release --locked --quiet
+    mbconv="${CARGO_TARGET_DIR:-target}/release/mbconv"
+fi
 
 # FILE and the program's arguments.
 write() { "$mbconv" "${@:2}" > "$1"; }

@@ -27,12 +27,13 @@ struct Params {
 override WG_X: u32 = 8u;
 override K: u32 = 3u;
 override STRIDE: u32 = 1u;
+override DILATION: u32 = 1u;
 override RESIDUAL: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Stored>;
 @group(0) @binding(2) var<storage, read> weights: array<Stored>;
-@group(0) @binding(3) var<storage, read_write> output: array<Stored>;
+@group(0) @binding(3) var<storage, read_write> output: array<Written>;
 @group(0) @binding(5) var<storage, read> residual: array<Stored>;
 
 @compute @workgroup_size(WG_X)
@@ -55,13 +56,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     // The taps' rows and columns come from the uniform where the tile's loops do.
     let edge = select(K, params.rolled.w, ROLL == 1u);
     for (var ky = 0u; ky < edge; ky++) {
-        let y = top + i32(ky);
+        let y = top + i32(ky * DILATION);
         let line = (id.z * params.height + u32(clamp(y, 0, bottom))) * params.width;
         for (var kx = 0u; kx < edge; kx++) {
             for (var k = 0u; k < params.cin4; k++) {
                 var rows: Rows;
                 for (var i = 0u; i < count.rows; i++) {
-                    let x = left + i32(kx + i * STRIDE);
+                    let x = left + i32(kx * DILATION + i * STRIDE);
                     let v = unpack(input[(line + u32(clamp(x, 0, right))) * params.x4 + k0 + k]);
                     let inside = y >= 0 && y <= bottom && x >= 0 && x <= right;
                     rows = push_row(rows, select(vec4<f32>(0.0), v, inside));

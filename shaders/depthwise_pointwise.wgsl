@@ -38,7 +38,7 @@ override STRIDE: u32 = 1u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Stored>;
 @group(0) @binding(2) var<storage, read> filters: array<Stored>;
-@group(0) @binding(3) var<storage, read_write> output: array<Stored>;
+@group(0) @binding(3) var<storage, read_write> output: array<Written>;
 @group(0) @binding(5) var<storage, read> residual: array<Stored>;
 @group(0) @binding(7) var<storage, read> weights: array<Stored>;
 

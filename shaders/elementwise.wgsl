@@ -18,7 +18,7 @@ override WG_Y: u32 = 8u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Stored>;
-@group(0) @binding(3) var<storage, read_write> output: array<Stored>;
+@group(0) @binding(3) var<storage, read_write> output: array<Written>;
 @group(0) @binding(4) var<storage, read> gate: array<Stored>;
 @group(0) @binding(5) var<storage, read> residual: array<Stored>;
 

@@ -23,7 +23,7 @@ override PARTS: u32 = 1u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Stored>;
 @group(0) @binding(2) var<storage, read> weights: array<Stored>;
-@group(0) @binding(3) var<storage, read_write> output: array<Stored>;
+@group(0) @binding(3) var<storage, read_write> output: array<Written>;
 
 var<workgroup> shared_sums: array<vec4<f32>, WG_X * PARTS * COLS>;
 

@@ -20,7 +20,7 @@ override WG_Y: u32 = 8u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Stored>;
-@group(0) @binding(3) var<storage, read_write> output: array<Stored>;
+@group(0) @binding(3) var<storage, read_write> output: array<Written>;
 
 @compute @workgroup_size(WG_X, WG_Y)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {

@@ -5,6 +5,8 @@
 // AXIS = 1: along y, from those pixels to the network's input, channels padded with zeros to four.
 
 override AXIS: u32 = 0u;
+// The network's input is f16, two in a word.
+override F16: u32 = 0u;
 override WG_X: u32 = 8u;
 override WG_Y: u32 = 8u;
 
@@ -29,7 +31,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> resampling: array<i32>;
 @group(0) @binding(3) var<storage, read_write> result: array<u32>;
 
-fn unpack(pixel: u32) -> vec3<i32> {
+fn split(pixel: u32) -> vec3<i32> {
     return vec3<i32>(vec3<u32>(pixel, pixel >> 8u, pixel >> 16u) & vec3<u32>(255u));
 }
 
@@ -57,7 +59,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let step = select(params.pitch_in, 1u, AXIS == 0u);
     var sum = vec3<i32>(1 << 21u);
     for (var i = 0u; i < count; i++) {
-        var rgb = unpack(pixels[first + i * step]);
+        var rgb = split(pixels[first + i * step]);
         if (AXIS == 0u && params.channels == 1u) {
             rgb = luma(rgb);
         }
@@ -69,13 +71,18 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         result[at] = u32(level.x) | (u32(level.y) << 8u) | (u32(level.z) << 16u);
         return;
     }
-    result[4u * at] = normalised(level.x, 0u);
+    var v = vec3<u32>(normalised(level.x, 0u), 0u, 0u);
     if (params.channels == 3u) {
-        result[4u * at + 1u] = normalised(level.y, 1u);
-        result[4u * at + 2u] = normalised(level.z, 2u);
-    } else {
-        result[4u * at + 1u] = 0u;
-        result[4u * at + 2u] = 0u;
+        v = vec3<u32>(v.x, normalised(level.y, 1u), normalised(level.z, 2u));
     }
-    result[4u * at + 3u] = 0u;
+    if (F16 == 1u) {
+        let values = bitcast<vec3<f32>>(v);
+        result[2u * at] = pack2x16float(values.xy);
+        result[2u * at + 1u] = pack2x16float(vec2<f32>(values.z, 0.0));
+    } else {
+        result[4u * at] = v.x;
+        result[4u * at + 1u] = v.y;
+        result[4u * at + 2u] = v.z;
+        result[4u * at + 3u] = 0u;
+    }
 }

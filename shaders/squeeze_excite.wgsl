@@ -1,7 +1,7 @@
 // Squeeze-and-excitation's gate from partial sums: mean, reduce + act, expand + gate, in one dispatch.
 //
 // One workgroup per image. The mean is kept in the output, where the gate replaces it; workgroup memory holds the
-// hidden layer. Phase 2 gives each lane one hidden quad and every `parts`-th channel quad.
+// hidden layer. Its result is stored as its weights are. Phase 2 gives each lane one hidden quad and every `parts`-th channel quad.
 // Weights: [reduce bias: h4 | expand bias: c4 | reduce: channel * h4 + h | expand: unit * c4 + c].
 // Input: partial sums, (image * tiles + tile) * c4 + c.
 

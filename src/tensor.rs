@@ -18,6 +18,35 @@ pub struct Shape {
     pub c: usize,
 }
 
+/// How a value is stored on the GPU; it is computed with in f32 either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// 32-bit IEEE 754.
+    #[default]
+    F32,
+    /// 16-bit IEEE 754: 11 bits of precision, up to 65,504.
+    F16,
+}
+
+impl Dtype {
+    /// Bytes of one value.
+    pub const fn bytes(self) -> u64 {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+        }
+    }
+
+    /// The name in kernel keys and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        }
+    }
+}
+
 impl Shape {
     /// `[n, h, w, c]`.
     pub const fn new(n: usize, h: usize, w: usize, c: usize) -> Self {
@@ -44,9 +73,9 @@ impl Shape {
         self.c.div_ceil(4)
     }
 
-    /// Bytes of the tensor as f32 with channels padded to a multiple of four.
-    pub const fn padded_bytes(&self) -> u64 {
-        (self.n * self.h * self.w * self.c4() * 16) as u64
+    /// Bytes of the tensor with channels padded to a multiple of four.
+    pub const fn padded_bytes(&self, dtype: Dtype) -> u64 {
+        (self.n * self.h * self.w * self.c4() * 4) as u64 * dtype.bytes()
     }
 }
 
@@ -110,13 +139,12 @@ impl Tensor {
     /// Inverse of [`Tensor::to_padded`].
     ///
     /// # Errors
-    /// [`Error::BadInput`] when `padded` is not `shape.padded_bytes()` long.
+    /// [`Error::BadInput`] when `padded` has another length.
     pub fn from_padded(shape: Shape, padded: &[f32]) -> Result<Self> {
-        if padded.len() as u64 * 4 != shape.padded_bytes() {
-            return Err(Error::BadInput {
-                what: "tensor".into(),
-                problem: format!("padded {shape} has {} bytes, got {}", shape.padded_bytes(), padded.len() * 4),
-            });
+        let wanted = shape.padded_bytes(Dtype::F32) / 4;
+        if padded.len() as u64 != wanted {
+            let problem = format!("padded {shape} has {wanted} values, got {}", padded.len());
+            return Err(Error::bad("tensor", problem));
         }
         let data = padded.chunks_exact(shape.c4() * 4).flat_map(|p| &p[..shape.c]).copied().collect();
         Ok(Self { shape, data })
@@ -161,6 +189,9 @@ pub enum Padding {
     /// The zeros that SAME puts around maps whose size the stride divides, around maps of every size: what networks do
     /// that decide on their padding once, for the size of an even image (MobileNeXt's variants with squeeze-excite).
     SameFixed,
+    /// No zeros (TensorFlow's VALID).
+    #[serde(skip_deserializing)]
+    Valid,
 }
 
 /// A window's placement along one axis, see [`window`].
@@ -180,7 +211,7 @@ pub struct Window {
 ///
 /// Symmetric: `out = (input + 2p - kernel) / stride + 1`, `p = (kernel - 1) / 2` (torch.nn.Conv2d).
 /// Same: `out = ceil(input / stride)`, `total = max((out - 1) * stride + kernel - input, 0)`,
-/// `total / 2` before (tf.nn.conv2d). Fixed: `total = max(kernel - stride, 0)`, split in the same way.
+/// `total / 2` before (tf.nn.conv2d). Fixed: `total = max(kernel - stride, 0)`, split in the same way. Valid: none.
 pub const fn window(padding: Padding, input: usize, kernel: usize, stride: usize) -> Option<Window> {
     if input == 0 || kernel == 0 || stride == 0 {
         return None;
@@ -198,6 +229,8 @@ pub const fn window(padding: Padding, input: usize, kernel: usize, stride: usize
             let total = ((out - 1) * stride + kernel).saturating_sub(input);
             Some(Window { out, before: total / 2, after: total - total / 2 })
         }
+        Padding::Valid if input < kernel => None,
+        Padding::Valid => Some(Window { out: (input - kernel) / stride + 1, before: 0, after: 0 }),
         Padding::SameFixed => {
             let total = kernel.saturating_sub(stride);
             if input + total < kernel {
@@ -229,6 +262,13 @@ mod tests {
         }
         assert_eq!(window(Padding::SameFixed, 15, 5, 2), Some(Window { out: 7, before: 1, after: 2 }));
         assert_eq!(window(Padding::SameFixed, 1, 3, 2), None);
+    }
+
+    #[test]
+    fn without_padding_windows_stay_inside() {
+        assert_eq!(window(Padding::Valid, 5, 3, 1), Some(Window { out: 3, before: 0, after: 0 }));
+        assert_eq!(window(Padding::Valid, 8, 3, 2), Some(Window { out: 3, before: 0, after: 0 }));
+        assert_eq!(window(Padding::Valid, 2, 3, 1), None);
     }
 
     #[test]

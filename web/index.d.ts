@@ -67,8 +67,8 @@ export interface ModelInfo {
   resolution: number;
   /** Where it was published. */
   cite: string;
-  /** Parameters and multiply-adds in millions, ImageNet top-1 in percent, as published. */
-  published?: { params: number; madds: number; top1: number };
+  /** Parameters and multiply-adds in millions, ImageNet top-1 in percent (of classifiers), as published. */
+  published?: { params: number; madds: number; top1: number | null };
 }
 
 /** Every model that can be loaded. */

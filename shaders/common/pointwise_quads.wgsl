@@ -2,7 +2,7 @@
 
 @group(0) @binding(1) var<storage, read> input: array<Stored>;
 @group(0) @binding(2) var<storage, read> weights: array<Stored>;
-@group(0) @binding(3) var<storage, read_write> output: array<Stored>;
+@group(0) @binding(3) var<storage, read_write> output: array<Written>;
 @group(0) @binding(4) var<storage, read> gate: array<Stored>;
 @group(0) @binding(5) var<storage, read> residual: array<Stored>;
 

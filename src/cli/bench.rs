@@ -1,13 +1,13 @@
 //! `mbconv bench`.
 
 use super::common::{
-    DeviceArgs, Failure, ModelArgs, Resolution, Start, adapter_name, millis, peak_memory, print_json, progress_bar,
-    quantile, synthetic_input,
+    DeviceArgs, Failure, ModelArgs, Resolution, Start, adapter_name, millis, ordered, peak_memory, print_json,
+    progress_bar, quantile, synthetic_input,
 };
 use crate::cpu;
 use crate::error::Result;
 use crate::gpu::{Executor, Timing};
-use crate::session::{Device, Session};
+use crate::session::{Bundle, Device, Session};
 use crate::tensor::Tensor;
 use crate::weights::Synthetic;
 use std::io::Write;
@@ -31,6 +31,7 @@ In JSON:
   load_ms        opening the device, reading and uploading the weights
   compile_ms     compiling pipelines, making buffers
   first_ms       compile_ms and the first inference
+  throughput_per_s  images a second with --in-flight inferences under way (null: with one)
   cold_start_ms  from the start of the process to the first result
   peak_rss_mb    peak memory in MiB, without --check (null: the system does not say)")]
 pub struct Args {
@@ -48,6 +49,9 @@ pub struct Args {
     /// Inferences to measure
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     iters: u32,
+    /// Inferences under way at a time: over 1, throughput is measured as well
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    in_flight: u32,
     /// Afterwards compare the logits with the CPU reference's (rel_err, relative L2)
     #[arg(long)]
     check: bool,
@@ -75,6 +79,8 @@ struct Measured {
     min_ms: f64,
     max_ms: f64,
     images_per_s: f64,
+    in_flight: u32,
+    throughput_per_s: Option<f64>,
     gpu_ms: Option<f64>,
     load_ms: f64,
     compile_ms: f64,
@@ -94,20 +100,24 @@ enum Engine<'a> {
 }
 
 impl Engine<'_> {
-    /// One inference: the logits and the time.
+    /// One inference: the network's first output, a classifier's logits, and the time.
     fn run(&mut self, input: &Tensor) -> Result<(Tensor, Timing)> {
         match self {
             Self::Cpu(session) => {
                 let output = pollster::block_on(session.run(input))?;
-                Ok((output.get("logits")?.clone(), output.timing))
+                Ok((output.get(first_output(session.bundle()))?.clone(), output.timing))
             }
             Self::Gpu(executor) => {
                 let (mut outputs, timing) = pollster::block_on(executor.run(Some(input)))?;
-                let logits = executor.plan().outputs.iter().position(|o| o.0 == "logits").unwrap_or(0);
-                Ok((outputs.swap_remove(logits), timing))
+                Ok((outputs.swap_remove(0), timing))
             }
         }
     }
+}
+
+/// Its name.
+fn first_output(bundle: &Bundle) -> &str {
+    bundle.graph.outputs.first().map_or("", |o| o.0.as_str())
 }
 
 pub fn run(args: &Args, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
@@ -131,6 +141,7 @@ pub fn run(args: &Args, out: &mut dyn Write, start: Start) -> Result<(), Failure
     let (first_ms, cold_start_ms) = (millis(clock.elapsed()), millis(start.elapsed()));
 
     let (times, gpu) = measure(args, &mut engine, &input)?;
+    let throughput_per_s = (args.in_flight > 1).then(|| throughput(args, &session, &input)).transpose()?;
     let counters = match &engine {
         Engine::Gpu(executor) => Some(executor.plan().counters),
         Engine::Cpu(_) => None,
@@ -151,6 +162,8 @@ pub fn run(args: &Args, out: &mut dyn Write, start: Start) -> Result<(), Failure
         min_ms: at(0.0),
         max_ms: at(1.0),
         images_per_s: batch as f64 / at(0.5).max(1e-6) * 1e3,
+        in_flight: args.in_flight,
+        throughput_per_s,
         gpu_ms: (gpu.len() == times.len()).then(|| quantile(&gpu, 0.5)),
         load_ms,
         compile_ms,
@@ -163,7 +176,8 @@ pub fn run(args: &Args, out: &mut dyn Write, start: Start) -> Result<(), Failure
     };
     if args.check {
         let reference = cpu::run(&session.bundle().graph, &session.bundle().weights, &input)?;
-        result.rel_err = reference.get("logits").map(|want| relative_error(&logits.data, &want.data));
+        result.rel_err =
+            reference.get(first_output(session.bundle())).map(|want| relative_error(&logits.data, &want.data));
     }
     if args.json { print_json(out, &result) } else { Ok(write(out, &result)?) }
 }
@@ -187,6 +201,17 @@ fn measure(args: &Args, engine: &mut Engine, input: &Tensor) -> Result<(Vec<f64>
     Ok((times, gpu))
 }
 
+/// Images a second with several inferences under way, each with buffers of its own.
+fn throughput(args: &Args, session: &Session, input: &Tensor) -> Result<f64> {
+    let run = |_: u32| pollster::block_on(session.run(input)).map(drop);
+    let workers = args.in_flight as usize;
+    // The first ones make their buffers.
+    ordered(0..2 * args.in_flight, workers, run, |done| done)?;
+    let start = Instant::now();
+    ordered(0..args.iters, workers, run, |done| done)?;
+    Ok(f64::from(args.iters * args.batch) / start.elapsed().as_secs_f64())
+}
+
 /// Relative L2 difference.
 fn relative_error(got: &[f32], want: &[f32]) -> f64 {
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
@@ -204,6 +229,9 @@ fn write(out: &mut dyn Write, r: &Measured) -> std::io::Result<()> {
         "p5, p95     {:.2}, {:.2} ms (min {:.2}, max {:.2}; {} inferences)",
         r.p5_ms, r.p95_ms, r.min_ms, r.max_ms, r.iters
     )?;
+    if let Some(rate) = r.throughput_per_s {
+        writeln!(out, "throughput  {rate:.1} images a second, {} inferences under way", r.in_flight)?;
+    }
     match r.gpu_ms {
         Some(ms) => writeln!(out, "GPU         {ms:.2} ms")?,
         None => writeln!(out, "GPU         not measured: the adapter has no timestamps")?,

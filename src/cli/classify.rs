@@ -1,9 +1,9 @@
 //! `mbconv classify`.
 
-use super::common::{DeviceArgs, Failure, ModelArgs, adapter_name, millis, note, print_json, progress_bar};
+use super::common::{DeviceArgs, Failure, ModelArgs, adapter_name, millis, note, ordered, print_json, progress_bar};
 use crate::error::{Error, Result};
 use crate::preprocess::{DecodeLimits, image};
-use crate::session::{Bundle, Session};
+use crate::session::{Bundle, Output, Session};
 use crate::tensor::{Shape, Tensor};
 use crate::vision::{self, Labels, Prediction};
 use rayon::prelude::*;
@@ -99,6 +99,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let start = Instant::now();
     let mut bundle = args.model.bundle()?;
+    if bundle.model.detector.is_some() {
+        let problem = "a detector: it finds boxes (mbconv detect) and does not classify whole pictures";
+        return Err(Error::bad(&bundle.model.name, problem).into());
+    }
     if let Some(file) = &args.labels {
         bundle.labels = Labels::load(file, bundle.num_classes())?;
     }
@@ -205,30 +209,23 @@ impl Work<'_> {
         self.out.flush()
     }
 
-    /// Decodes `batch` pictures at a time on all cores and runs as many together as could be read.
+    /// Decodes pictures on all cores while the device works on those before them, `batch` at a time, two batches under
+    /// way: one is uploaded or read back while the other runs.
     fn all(&mut self, images: &[PathBuf], batch: usize) -> Result<(), Failure> {
-        let mut ready: Vec<Prepared> = Vec::new();
-        for chunk in images.chunks(batch) {
-            let (bundle, limits) = (self.session.bundle(), limits(self.args.max_pixels));
-            let prepared: Vec<_> = chunk.par_iter().map(|path| prepare(path, bundle, &limits)).collect();
-            for (path, result) in chunk.iter().zip(prepared) {
-                match result {
-                    Ok(picture) => ready.push(picture),
-                    Err(error) => self.fail(path.display().to_string(), error),
-                }
-            }
-            while ready.len() >= batch {
-                self.infer(ready.drain(..batch).collect())?;
-            }
-        }
-        if ready.is_empty() { Ok(()) } else { self.infer(ready) }
+        let session = self.session;
+        let batches = Batches {
+            images,
+            size: batch,
+            bundle: session.bundle(),
+            limits: limits(self.args.max_pixels),
+            ready: Vec::new(),
+        };
+        ordered(batches, IN_FLIGHT, |batch| infer(session, batch), |inferred| self.take(inferred?))
     }
 
-    fn infer(&mut self, pictures: Vec<Prepared>) -> Result<(), Failure> {
-        let first = pictures[0].tensor.shape;
-        let data = pictures.iter().flat_map(|p| &p.tensor.data).copied().collect();
-        let input = Tensor::new(Shape { n: pictures.len(), ..first }, data)?;
-        let output = pollster::block_on(self.session.run(&input))?;
+    fn take(&mut self, Inferred { pictures, output, failed }: Inferred) -> Result<(), Failure> {
+        failed.into_iter().for_each(|(path, error)| self.fail(path, error));
+        let Some(output) = output else { return Ok(()) };
         let (batch, labels) = (pictures.len(), &self.session.bundle().labels);
         for (picture, logits) in pictures.into_iter().zip(output.logits()?) {
             let done = Classified {
@@ -255,6 +252,62 @@ impl Work<'_> {
         self.bar.inc(1);
         self.failed.push(Failed { path, error });
     }
+}
+
+/// Batches under way at a time.
+const IN_FLIGHT: usize = 2;
+
+/// The pictures in batches of `size`, as far as they can be read; the last one may be smaller.
+struct Batches<'a> {
+    images: &'a [PathBuf],
+    size: usize,
+    bundle: &'a Bundle,
+    limits: DecodeLimits,
+    ready: Vec<Prepared>,
+}
+
+/// Pictures that run together, and what could not be read on the way to them.
+struct Batch {
+    pictures: Vec<Prepared>,
+    failed: Vec<(String, Error)>,
+}
+
+impl Iterator for Batches<'_> {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        let mut failed = Vec::new();
+        while self.ready.len() < self.size && !self.images.is_empty() {
+            let (chunk, rest) = self.images.split_at(self.size.min(self.images.len()));
+            self.images = rest;
+            let prepared: Vec<_> = chunk.par_iter().map(|path| prepare(path, self.bundle, &self.limits)).collect();
+            for (path, result) in chunk.iter().zip(prepared) {
+                match result {
+                    Ok(picture) => self.ready.push(picture),
+                    Err(error) => failed.push((path.display().to_string(), error)),
+                }
+            }
+        }
+        let pictures: Vec<_> = self.ready.drain(..self.size.min(self.ready.len())).collect();
+        (!pictures.is_empty() || !failed.is_empty()).then_some(Batch { pictures, failed })
+    }
+}
+
+/// What came of a batch: no output where there was no picture.
+struct Inferred {
+    pictures: Vec<Prepared>,
+    output: Option<Output>,
+    failed: Vec<(String, Error)>,
+}
+
+fn infer(session: &Session, Batch { pictures, failed }: Batch) -> Result<Inferred> {
+    let Some(first) = pictures.first() else {
+        return Ok(Inferred { pictures, output: None, failed });
+    };
+    let data = pictures.iter().flat_map(|p| &p.tensor.data).copied().collect();
+    let input = Tensor::new(Shape { n: pictures.len(), ..first.tensor.shape }, data)?;
+    let output = pollster::block_on(session.run(&input))?;
+    Ok(Inferred { pictures, output: Some(output), failed })
 }
 
 /// The limits on a picture: memory is raised together with pixels.

@@ -209,11 +209,8 @@ fn write_totals(out: &mut dyn Write, model: &Model, graph: &Graph, layers: &[Lay
     writeln!(out, "multiply-adds  {}", layers.iter().map(|l| l.madds).sum::<u64>())?;
     if let Some(p) = model.published {
         let at = model.resolution;
-        writeln!(
-            out,
-            "published      {} M parameters, {} M multiply-adds at {at}x{at}, top-1 {} %",
-            p.params, p.madds, p.top1
-        )?;
+        let top1 = p.top1.map_or(String::new(), |top1| format!(", top-1 {top1} %"));
+        writeln!(out, "published      {} M parameters, {} M multiply-adds at {at}x{at}{top1}", p.params, p.madds)?;
     }
     if !model.cite.is_empty() {
         writeln!(out, "source         {}", model.cite)?;

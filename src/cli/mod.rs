@@ -4,6 +4,7 @@ mod bench;
 mod classify;
 mod common;
 mod describe;
+mod detect;
 mod devices;
 mod models;
 mod profile;
@@ -36,6 +37,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Classify(classify::Args),
+    Detect(detect::Args),
     Run(run::Args),
     Verify(verify::Args),
     Describe(describe::Args),
@@ -49,6 +51,7 @@ impl Command {
     fn run(&self, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
         match self {
             Self::Classify(args) => classify::run(args, out),
+            Self::Detect(args) => detect::run(args, out),
             Self::Run(args) => run::run(args, out),
             Self::Verify(args) => verify::run(args, out),
             Self::Describe(args) => describe::run(args, out),

@@ -3,6 +3,7 @@
 use super::common::{DeviceArgs, Failure, adapter_name, architecture, millis, print_json, read_input};
 use crate::error::{Error, Result};
 use crate::session::{Bundle, Output};
+use crate::vision;
 use crate::weights::{Checkpoint, NamedTensor, save};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,9 @@ use std::path::{Path, PathBuf};
 /// Runs a network on a raw tensor: a safetensors file in, a safetensors file out.
 ///
 /// The input file holds the tensor `input` [N, C, H, W] (F32, F16, BF16 or F64), already normalised: any batch, any
-/// resolution that the network takes. The output file gets `logits` [N, classes] in F32, and every value named by
-/// --keep as [N, C, H, W]. Class count, input channels and the naming scheme (timm, torchvision,
+/// resolution that the network takes. The output file gets `logits` [N, classes] in F32 (of a detector
+/// `cls_logits` [N, boxes, classes] and `bbox_regression` [N, boxes, 4]), and every value named by --keep as
+/// [N, C, H, W]. Class count, input channels and the naming scheme (timm, torchvision,
 /// EfficientNet-PyTorch) are read from the weights.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -61,7 +63,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let names: Vec<&str> =
         args.keep.iter().map(String::as_str).filter(|n| *n != "logits" && *n != "embedding").collect();
     let output = pollster::block_on(session.run_keeping(&input, &names))?;
-    let tensors = tensors(&output, args)?;
+    let tensors = tensors(&output, session.bundle(), args)?;
     save(&args.output, &tensors, &[("arch", session.bundle().model.name.clone())])?;
 
     let (total, gpu) = (millis(output.timing.total), output.timing.gpu.map(millis));
@@ -105,10 +107,20 @@ fn writable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Logits as `[N, classes]`, then what was asked for as NCHW, the embedding as `[N, features]`.
-fn tensors(output: &Output, args: &Args) -> Result<Vec<NamedTensor>> {
-    let mut names = vec!["logits"];
-    names.extend(args.keep.iter().map(String::as_str).filter(|n| *n != "logits"));
+/// Logits as `[N, classes]`, a detector's outputs as `[N, default boxes, classes or 4]`; then what was asked for as
+/// NCHW, the embedding as `[N, features]`.
+fn tensors(output: &Output, bundle: &Bundle, args: &Args) -> Result<Vec<NamedTensor>> {
+    let mut names: Vec<&str> = args.keep.iter().map(String::as_str).collect();
+    let mut tensors = Vec::new();
+    match bundle.model.detector {
+        None => names.push("logits"),
+        Some(detector) => {
+            for name in ["bbox_regression", "cls_logits"] {
+                let rows = vision::rows(&output.values, name, detector)?;
+                tensors.push((name.to_string(), vec![rows.shape.n, rows.shape.w, rows.shape.c], rows.data));
+            }
+        }
+    }
     names.sort_unstable();
     names.dedup();
     let tensor = |name: &str| {
@@ -117,5 +129,8 @@ fn tensors(output: &Output, args: &Args) -> Result<Vec<NamedTensor>> {
         let shape = if ["logits", "embedding"].contains(&name) { vec![s.n, s.c] } else { vec![s.n, s.c, s.h, s.w] };
         Ok((name.to_string(), shape, value.to_nchw()))
     };
-    names.into_iter().map(tensor).collect()
+    for name in names {
+        tensors.push(tensor(name)?);
+    }
+    Ok(tensors)
 }

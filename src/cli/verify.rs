@@ -7,7 +7,7 @@ use super::common::{
 use crate::cpu;
 use crate::error::Error;
 use crate::preprocess::{DecodeLimits, image};
-use crate::session::{Bundle, Check, Device, END_TO_END_BOUND, Golden, Report, verify_for};
+use crate::session::{Bundle, Check, Device, Golden, Report, verify};
 use crate::tensor::Tensor;
 use crate::weights::Synthetic;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
                 bar.set_length(steps as u64);
                 bar.set_position(step as u64);
             };
-            let report = pollster::block_on(verify_for(gpu, &args.device.target(gpu), &bundle, &input, progress))?;
+            let report = pollster::block_on(verify(gpu, &args.device.target(gpu), &bundle, &input, progress))?;
             bar.finish_and_clear();
             Some(report)
         }
@@ -90,7 +90,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         }
     };
     let against_file = match &golden {
-        Some(golden) => compare_golden(args, golden, &device)?,
+        Some(golden) => compare_golden(args, golden, &device, report.as_ref())?,
         None => Vec::new(),
     };
 
@@ -153,14 +153,15 @@ fn input(args: &Args, bundle: &Bundle) -> Result<Tensor, Failure> {
 }
 
 /// Both sides against the file's logits.
-fn compare_golden(args: &Args, golden: &Golden, device: &Device) -> Result<Vec<Check>, Error> {
+fn compare_golden(args: &Args, golden: &Golden, device: &Device, report: Option<&Report>) -> Result<Vec<Check>, Error> {
     let reference = cpu::run(&golden.bundle.graph, &golden.bundle.weights, &golden.input)?;
     let logits = reference.get("logits").ok_or_else(|| Error::unknown("value", "logits", []))?;
     let mut checks = vec![golden.compare(logits, "CPU reference", CPU_BOUND)];
-    if let Device::Gpu(_) = device {
+    if let Some(report) = report {
         let session = args.device.session(device.clone(), golden.bundle.clone())?;
         let output = pollster::block_on(session.run(&golden.input))?;
-        checks.push(golden.compare(output.get("logits")?, "GPU", END_TO_END_BOUND));
+        let bound = report.end_to_end.first().map_or(CPU_BOUND, |c| c.bound);
+        checks.push(golden.compare(output.get("logits")?, "GPU", bound));
     }
     Ok(checks)
 }

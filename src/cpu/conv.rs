@@ -45,12 +45,12 @@ pub(super) fn conv(task: &ConvTask) -> Tensor {
 /// The window of output position `[n, y, x]` over some channels.
 fn gather(task: &ConvTask, [n, oy, ox]: [usize; 3], channels: std::ops::Range<usize>, row: &mut [f64]) {
     let (conv, x) = (task.conv, task.x);
-    let before = |input| window(conv.padding, input, conv.kernel, conv.stride).map_or(0, |w| w.before);
+    let before = |input| window(conv.padding, input, conv.extent(), conv.stride).map_or(0, |w| w.before);
     let (top, left) = (before(x.shape.h), before(x.shape.w));
     let gate = &task.gate[n * x.shape.c..][channels.clone()];
     for (tap, row) in row.chunks_exact_mut(channels.len()).enumerate() {
-        let iy = (oy * conv.stride + tap / conv.kernel).wrapping_sub(top);
-        let ix = (ox * conv.stride + tap % conv.kernel).wrapping_sub(left);
+        let iy = (oy * conv.stride + tap / conv.kernel * conv.dilation).wrapping_sub(top);
+        let ix = (ox * conv.stride + tap % conv.kernel * conv.dilation).wrapping_sub(left);
         if iy >= x.shape.h || ix >= x.shape.w {
             row.fill(0.0);
             continue;

@@ -48,7 +48,7 @@ pub(super) fn add(x: &Tensor, y: &Tensor, channels: usize) -> Tensor {
 }
 
 /// A copy of `x` with `f(pixel, values)` applied to the channels of each pixel of the batch.
-fn per_pixel(x: &Tensor, f: impl Fn(usize, &mut [f32]) + Sync + Send) -> Tensor {
+pub(super) fn per_pixel(x: &Tensor, f: impl Fn(usize, &mut [f32]) + Sync + Send) -> Tensor {
     let c = x.shape.c;
     let block = (16384 / c).max(1);
     let mut y = x.clone();

@@ -9,6 +9,7 @@ mod channels;
 mod conv;
 mod depthwise;
 mod elementwise;
+mod l2_norm;
 mod matrix;
 mod pointwise;
 mod pool;
@@ -95,6 +96,7 @@ pub fn eval_node(graph: &Graph, weights: &Weights, id: NodeId, inputs: &[&Tensor
         Op::Conv2d(c) => conv2d(&Context { graph, weights, node }, c, inputs),
         Op::BatchNorm(b) => elementwise::batch_norm(&Context { graph, weights, node }, b, x),
         Op::Activation(a) => Ok(elementwise::activation(*a, x)),
+        Op::L2Norm { scale } => l2_norm::l2_norm(&Context { graph, weights, node }, *scale, x),
         Op::GlobalAvgPool => Ok(pool::global_avg(x)),
         Op::Pool(p) => match p.output(x.shape) {
             Some(y) => Ok(pool::pool(p, x, y)),
@@ -147,7 +149,7 @@ fn conv2d(context: &Context, conv: &Conv2d, inputs: &[&Tensor]) -> Result<Tensor
     let part = conv.first.map(|first| channels::slice(whole, first, c_in));
     let x = part.as_ref().unwrap_or(whole);
     let (Some(out), Some(result)) = (conv.output(x.shape), conv.result(x.shape)) else {
-        return Err(fail(node, x, format!("a {0}x{0} window does not fit", conv.kernel)));
+        return Err(fail(node, x, format!("a {0}x{0} window does not fit", conv.extent())));
     };
     if conv.out == 0 || conv.groups == 0 || !conv.out.is_multiple_of(conv.groups) || c_in == 0 {
         let problem = format!("{} groups must divide its channels and the {} of the output", conv.groups, conv.out);
@@ -189,8 +191,8 @@ fn conv2d(context: &Context, conv: &Conv2d, inputs: &[&Tensor]) -> Result<Tensor
     };
     let mut y = match conv.kind(x.shape.c) {
         ConvKind::Pointwise => pointwise::pointwise(&task),
-        ConvKind::Depthwise => depthwise::depthwise(&task),
-        ConvKind::Dense | ConvKind::Grouped => conv::conv(&task),
+        ConvKind::Depthwise if conv.dilation == 1 => depthwise::depthwise(&task),
+        _ => conv::conv(&task),
     };
     if conv.shuffle > 1 {
         y = channels::shuffle(&y, conv.shuffle);

@@ -66,6 +66,7 @@ fn padded(padding: Padding, size: usize, kernel: usize, stride: usize) -> (usize
             let missing = (out as isize - 1) * stride as isize + kernel as isize - size as isize;
             (out, missing.max(0) as usize / 2)
         }
+        Padding::Valid => ((size - kernel) / stride + 1, 0),
         Padding::SameFixed => {
             let zeros = kernel as isize - (stride as isize).min(kernel as isize);
             (((size as isize + zeros - kernel as isize) / stride as isize + 1) as usize, zeros as usize / 2)
@@ -84,7 +85,8 @@ fn check_conv(conv: Conv2d, [n, h, w, c]: [usize; 4], random: &mut Random) {
     let (graph, weights) = single(Op::Conv2d(conv), &shapes, random);
     let x = random.tensor(n, h, w, if first > 0 { first + c + 1 } else { c });
     let gate = random.tensor(n, 1, 1, c);
-    let ((oh, top), (ow, left)) = (padded(padding, h, k, s), padded(padding, w, k, s));
+    let extent = (k - 1) * conv.dilation + 1;
+    let ((oh, top), (ow, left)) = (padded(padding, h, extent, s), padded(padding, w, extent, s));
     let kept = if conv.keep_input { c } else { 0 };
     let turns = conv.join == Join::Interleave;
     let other = random.tensor(n, oh, ow, if turns { out + 1 } else { kept + out });
@@ -102,8 +104,8 @@ fn check_conv(conv: Conv2d, [n, h, w, c]: [usize; 4], random: &mut Random) {
             let channel = o / (out / groups) * inputs_per_group + i;
             for ky in 0..k {
                 for kx in 0..k {
-                    let iy = (oy * s + ky) as isize - top as isize;
-                    let ix = (ox * s + kx) as isize - left as isize;
+                    let iy = (oy * s + ky * conv.dilation) as isize - top as isize;
+                    let ix = (ox * s + kx * conv.dilation) as isize - left as isize;
                     if iy < 0 || ix < 0 || iy >= h as isize || ix >= w as isize {
                         continue;
                     }
@@ -166,7 +168,7 @@ fn convolutions_of_every_kind_match_the_definition() {
                         join: joins[round as usize % 7 % 5],
                         pool: round % 11 < 3,
                         bias: round.is_multiple_of(2).then_some(1),
-                        ..Conv2d::plain(0, None, ConvArgs { out, kernel, stride, groups, bias: false }, padding)
+                        ..Conv2d::plain(0, None, ConvArgs { groups, ..ConvArgs::dense(out, kernel, stride) }, padding)
                     };
                     check_conv(conv, [n, h, w, c], &mut random);
                 }
@@ -188,6 +190,39 @@ fn many_pixels_and_channels_cross_every_block() {
         check_conv(pointwise, [n, h, w, 21], &mut Random(2));
     }
     check_conv(Conv2d { kernel: 3, stride: 2, ..pointwise }, [2, 40, 37, 5], &mut Random(3));
+}
+
+#[test]
+fn dilated_and_unpadded_windows_match_the_definition() {
+    let mut random = Random(10);
+    // All channels, groups, depthwise.
+    for (c, out, groups) in [(3, 5, 1), (6, 4, 2), (5, 5, 5)] {
+        for (kernel, stride, dilation) in [(3, 1, 1), (3, 1, 2), (3, 2, 3), (5, 1, 2), (1, 1, 4), (2, 1, 3)] {
+            for padding in [Padding::Symmetric, Padding::Same, Padding::SameFixed, Padding::Valid] {
+                let args = ConvArgs { groups, ..ConvArgs::dense(out, kernel, stride).dilated(dilation) };
+                check_conv(Conv2d::plain(0, Some(1), args, padding), [2, 11, 13, c], &mut random);
+            }
+        }
+    }
+    let too_large = Conv2d::plain(0, None, ConvArgs::dense(2, 3, 1).dilated(6), Padding::Valid);
+    let (graph, weights) = single(Op::Conv2d(too_large), &[vec![2, 3, 3, 3]], &mut random);
+    let error = eval_node(&graph, &weights, 1, &[&random.tensor(1, 12, 13, 3)]).unwrap_err().to_string();
+    assert!(error.contains("13x13"), "{error}");
+}
+
+#[test]
+fn l2_norm_matches_the_definition() {
+    let mut random = Random(11);
+    let (graph, weights) = single(Op::L2Norm { scale: 0 }, &[vec![5]], &mut random);
+    let mut x = random.tensor(2, 3, 4, 5);
+    x.data[..5].fill(0.0);
+    let scale = weights.values(&graph, 0).unwrap();
+    let norm = |n, h, w| (0..5).map(|c| at(&x, n, h, w, c).powi(2)).sum::<f64>().sqrt();
+    // A position without any value stays so.
+    let want = |n, h, w, c| {
+        if (n, h, w) == (0, 0, 0) { 0.0 } else { at(&x, n, h, w, c) / norm(n, h, w) * f64::from(scale[c]) }
+    };
+    close(&eval_node(&graph, &weights, 1, &[&x]).unwrap(), x.shape, want, "l2 norm");
 }
 
 #[test]

@@ -6,6 +6,10 @@ use crate::kernels::{AdapterClass, SUBGROUP_LANES};
 use crate::plan::{Caps, Target};
 use std::sync::{Arc, Mutex};
 
+/// What is used where it is there.
+const FEATURES: wgpu::Features =
+    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::SUBGROUP).union(wgpu::Features::SHADER_F16);
+
 /// What identifies an adapter and what of it matters here.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct AdapterFacts {
@@ -159,7 +163,7 @@ impl Gpu {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("mbconv"),
-            required_features: adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP),
+            required_features: adapter.features() & FEATURES,
             required_limits,
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
@@ -186,6 +190,7 @@ impl Gpu {
         let facts = AdapterFacts {
             caps: caps(&device.limits()),
             timestamps: device.features().contains(wgpu::Features::TIMESTAMP_QUERY),
+            f16: device.features().contains(wgpu::Features::SHADER_F16),
             ..facts
         };
         let lost: Arc<Mutex<Option<String>>> = Arc::default();
@@ -213,9 +218,9 @@ impl Gpu {
         &self.facts
     }
 
-    /// What plans for this device must keep to.
+    /// What plans for this device must keep to, and f32.
     pub fn target(&self) -> Target {
-        Target::new(self.facts.caps, self.facts.class())
+        Target { half: self.facts.f16, ..Target::new(self.facts.caps, self.facts.class()) }
     }
 
     /// Ok while the device lives.

@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::kernels::{Launch, Role};
 use crate::plan::{Plan, Value, ValueId};
-use crate::tensor::Tensor;
+use crate::tensor::{Dtype, Tensor};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ impl Executor {
         let (mut offsets, mut end) = (Vec::new(), 0);
         for (_, value) in &plan.outputs {
             offsets.push(end);
-            end += plan.values[*value].shape.padded_bytes();
+            end += plan.values[*value].bytes();
         }
         let timer = gpu.facts().timestamps.then(|| Timer {
             queries: gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
@@ -119,7 +119,8 @@ impl Executor {
         &self.plan
     }
 
-    /// The network input on the device: f32, NHWC, channels padded with zeros to a multiple of four. An application
+    /// The network input on the device: of the type of [`Plan::values`]' first, NHWC, channels padded with zeros to a
+    /// multiple of four. An application
     /// may write it itself and call [`Executor::run`] without an input. It is not changed by an inference.
     pub fn input_buffer(&self) -> &wgpu::Buffer {
         &self.buffers[0]
@@ -187,9 +188,8 @@ impl Executor {
     async fn read(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(Vec<Tensor>, Option<Duration>)> {
         let bytes = read_mapped(&self.gpu, &self.readback, submission).await?;
         let outputs = self.plan.outputs.iter().zip(&self.offsets).map(|((_, value), &offset)| {
-            let shape = self.plan.values[*value].shape;
-            let part = &bytes[offset as usize..(offset + shape.padded_bytes()) as usize];
-            Tensor::from_padded(shape, bytemuck::cast_slice(part))
+            let value = &self.plan.values[*value];
+            unpack(value, &bytes[offset as usize..(offset + value.bytes()) as usize])
         });
         let outputs = outputs.collect::<Result<Vec<_>>>()?;
         let gpu = self.timer.as_ref().map(|t| self.elapsed(&bytes[t.offset as usize..]));
@@ -207,8 +207,8 @@ impl Executor {
             self.write(value, tensor);
         }
         for &(_, value) in &plan_step.writes {
-            let nan = vec![f32::NAN; (self.plan.values[value].shape.padded_bytes() / 4) as usize];
-            self.write_raw(value, &nan);
+            let Value { shape, .. } = self.plan.values[value];
+            self.write(value, &Tensor { shape, data: vec![f32::NAN; shape.len()] });
         }
         let mut encoder =
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
@@ -231,10 +231,10 @@ impl Executor {
 
     /// Copies a value's current content to the host.
     async fn read_value(&self, value: ValueId) -> Result<Tensor> {
-        let shape = self.plan.values[value].shape;
+        let read = &self.plan.values[value];
         let staging = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("read"),
-            size: shape.padded_bytes(),
+            size: read.bytes(),
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
@@ -243,21 +243,26 @@ impl Executor {
         self.copy(&mut encoder, value, &staging, 0);
         let index = self.gpu.queue().submit([encoder.finish()]);
         let bytes = read_mapped(&self.gpu, &staging, Some(index)).await?;
-        Tensor::from_padded(shape, bytemuck::cast_slice(&bytes))
+        unpack(read, &bytes)
     }
 
     fn write(&self, value: ValueId, tensor: &Tensor) {
-        self.write_raw(value, &tensor.to_padded());
-    }
-
-    fn write_raw(&self, value: ValueId, padded: &[f32]) {
-        let Value { buffer, offset, .. } = self.plan.values[value];
-        self.gpu.queue().write_buffer(&self.buffers[buffer], offset, bytemuck::cast_slice(padded));
+        let Value { buffer, offset, dtype, .. } = self.plan.values[value];
+        let padded = tensor.to_padded();
+        let halves: Vec<half::f16>;
+        let bytes: &[u8] = match dtype {
+            Dtype::F32 => bytemuck::cast_slice(&padded),
+            Dtype::F16 => {
+                halves = padded.iter().map(|&v| half::f16::from_f32(v)).collect();
+                bytemuck::cast_slice(&halves)
+            }
+        };
+        self.gpu.queue().write_buffer(&self.buffers[buffer], offset, bytes);
     }
 
     fn copy(&self, encoder: &mut wgpu::CommandEncoder, value: ValueId, to: &wgpu::Buffer, at: u64) {
-        let Value { buffer, offset, shape, .. } = self.plan.values[value];
-        encoder.copy_buffer_to_buffer(&self.buffers[buffer], offset, to, at, shape.padded_bytes());
+        let copied = &self.plan.values[value];
+        encoder.copy_buffer_to_buffer(&self.buffers[copied.buffer], copied.offset, to, at, copied.bytes());
     }
 
     /// The whole inference: one compute pass, then the outputs and times into the readback buffer.
@@ -311,6 +316,17 @@ impl Drop for Executor {
     /// Browsers free what nobody refers to when they please, which is late.
     fn drop(&mut self) {
         self.buffers.iter().chain([&self.readback]).for_each(wgpu::Buffer::destroy);
+    }
+}
+
+/// A value as it lies on the device.
+fn unpack(value: &Value, bytes: &[u8]) -> Result<Tensor> {
+    match value.dtype {
+        Dtype::F32 => Tensor::from_padded(value.shape, bytemuck::cast_slice(bytes)),
+        Dtype::F16 => {
+            let halves: &[half::f16] = bytemuck::cast_slice(bytes);
+            Tensor::from_padded(value.shape, &halves.iter().map(|v| v.to_f32()).collect::<Vec<_>>())
+        }
     }
 }
 
@@ -370,7 +386,7 @@ impl<'a> Operands<'a> {
         wgpu::BindingResource::Buffer(wgpu::BufferBinding {
             buffer: &self.buffers[value.buffer],
             offset: value.offset,
-            size: std::num::NonZeroU64::new(value.shape.padded_bytes()),
+            size: std::num::NonZeroU64::new(value.bytes()),
         })
     }
 }

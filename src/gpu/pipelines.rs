@@ -63,7 +63,7 @@ impl Gpu {
     fn compile_one(&self, key: &KernelKey) -> impl Future<Output = Result<Pipeline>> {
         let label = key.to_string();
         let unknown = || Error::Gpu { doing: format!("compiling {label}"), message: "no such kernel".into() };
-        let found = kernels::source(key.shader).zip(kernels::family(key.shader)).ok_or_else(unknown);
+        let found = kernels::source(key).zip(kernels::family(key.shader)).ok_or_else(unknown);
         let asked = found.map(|(source, family)| self.ask(key, source, family.bindings));
         async move { asked?.await }
     }

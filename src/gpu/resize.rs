@@ -34,7 +34,7 @@ impl Resizer {
     /// # Errors
     /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::Gpu`].
     pub async fn new(gpu: &Arc<Gpu>, resampling: Resampling, images: usize) -> Result<Self> {
-        gpu.compile(&resize_normalize::keys()).await?;
+        gpu.compile(&resize_normalize::keys(resampling.dtype)).await?;
         let max_side = gpu.device().limits().max_texture_dimension_2d as usize;
         let tiles = resampling.tiles(max_side, TILE_PIXELS)?;
         let doing = format!("preparing pictures of {} x {} pixels", resampling.picture[0], resampling.picture[1]);
@@ -161,9 +161,17 @@ impl Resizer {
         mut upload: impl FnMut(&Tile, &mut wgpu::CommandEncoder),
     ) -> Result<()> {
         let input = executor.plan().input;
+        let dtype = executor.plan().values[0].dtype;
         let [columns, rows] = [self.resampling.columns.len(), self.resampling.rows.len()];
-        if [input.h, input.w] != [rows, columns] || image >= input.n.min(self.images()) {
-            let problem = format!("this resizer makes {rows} x {columns} (H x W), not image {image} of {input} (NHWC)");
+        if [input.h, input.w] != [rows, columns]
+            || image >= input.n.min(self.images())
+            || dtype != self.resampling.dtype
+        {
+            let problem = format!(
+                "this resizer makes {rows} x {columns} (H x W) in {}, not image {image} of {input} (NHWC) in {}",
+                self.resampling.dtype.name(),
+                dtype.name()
+            );
             return Err(Error::bad("image", problem));
         }
         let last = self.tiles.len() - 1;

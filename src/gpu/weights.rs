@@ -57,11 +57,7 @@ impl Drop for WeightBuffers {
 }
 
 /// Writes what `pack` hands out, in bounded portions.
-fn upload(
-    gpu: &Gpu,
-    buffer: &wgpu::Buffer,
-    pack: impl FnOnce(&mut dyn FnMut(u64, &[f32])) -> Result<()>,
-) -> Result<()> {
+fn upload(gpu: &Gpu, buffer: &wgpu::Buffer, pack: impl FnOnce(&mut dyn FnMut(u64, &[u8])) -> Result<()>) -> Result<()> {
     let mut staged = 0;
     let flush = |staged: &mut u64| {
         gpu.queue().submit([]);
@@ -69,8 +65,7 @@ fn upload(
         let _ = gpu.device().poll(wgpu::PollType::wait_indefinitely());
         *staged = 0;
     };
-    pack(&mut |offset, values| {
-        let bytes: &[u8] = bytemuck::cast_slice(values);
+    pack(&mut |offset, bytes| {
         gpu.queue().write_buffer(buffer, offset, bytes);
         staged += bytes.len() as u64;
         if staged > STAGED_BYTES {

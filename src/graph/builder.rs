@@ -24,6 +24,8 @@ pub struct ConvArgs {
     pub stride: usize,
     /// Channel groups.
     pub groups: usize,
+    /// Input positions from one of the window's to the next.
+    pub dilation: usize,
     /// Whether the checkpoint has a bias.
     pub bias: bool,
 }
@@ -31,22 +33,27 @@ pub struct ConvArgs {
 impl ConvArgs {
     /// 1x1, stride 1, without bias.
     pub const fn pointwise(out: usize) -> Self {
-        Self { out, kernel: 1, stride: 1, groups: 1, bias: false }
+        Self { out, kernel: 1, stride: 1, groups: 1, dilation: 1, bias: false }
     }
 
     /// One filter per channel, without bias.
     pub const fn depthwise(channels: usize, kernel: usize, stride: usize) -> Self {
-        Self { out: channels, kernel, stride, groups: channels, bias: false }
+        Self { out: channels, kernel, stride, groups: channels, dilation: 1, bias: false }
     }
 
     /// k x k over all channels, without bias.
     pub const fn dense(out: usize, kernel: usize, stride: usize) -> Self {
-        Self { out, kernel, stride, groups: 1, bias: false }
+        Self { out, kernel, stride, groups: 1, dilation: 1, bias: false }
     }
 
     /// The same with a bias.
     pub const fn with_bias(self) -> Self {
         Self { bias: true, ..self }
+    }
+
+    /// The same with so many input positions from one of the window's to the next.
+    pub const fn dilated(self, dilation: usize) -> Self {
+        Self { dilation, ..self }
     }
 }
 
@@ -93,17 +100,27 @@ impl Builder {
         Ok(value)
     }
 
+    /// Builds with another padding in every window inside.
+    ///
+    /// # Errors
+    /// Those of `inside`.
+    pub fn padded(&mut self, padding: Padding, inside: impl FnOnce(&mut Self) -> Result<Value>) -> Result<Value> {
+        let outside = std::mem::replace(&mut self.padding, padding);
+        let value = inside(self);
+        self.padding = outside;
+        value
+    }
+
     /// Convolution, [`Conv2d`] without anything fused.
     ///
     /// # Errors
     /// [`Error::Architecture`] for zero sizes or groups that do not divide the channels.
     pub fn conv(&mut self, name: &str, x: Value, args: ConvArgs) -> Result<Value> {
-        let ConvArgs { out, kernel, stride, groups, bias } = args;
-        if out == 0 || kernel == 0 || stride == 0 || groups == 0 {
-            return self.fail(
-                name,
-                format!("out {out}, kernel {kernel}, stride {stride} and groups {groups} must be positive"),
-            );
+        let ConvArgs { out, kernel, stride, groups, dilation, bias } = args;
+        if [out, kernel, stride, groups, dilation].contains(&0) {
+            let values =
+                format!("out {out}, kernel {kernel}, stride {stride}, groups {groups} and dilation {dilation}");
+            return self.fail(name, format!("{values} must be positive"));
         }
         if !x.channels.is_multiple_of(groups) || !out.is_multiple_of(groups) {
             return self
@@ -192,6 +209,16 @@ impl Builder {
         self.push(name, Op::Pool(pool), &[x], x.channels)
     }
 
+    /// Each position's channels divided by their L2 norm, times a factor per channel ([`Op::L2Norm`]); `scale` names
+    /// the parameter that holds these.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`] for a repeated name.
+    pub fn l2_norm(&mut self, name: &str, x: Value, scale: &str) -> Result<Value> {
+        let scale = self.param(scale, vec![x.channels]);
+        self.push(name, Op::L2Norm { scale }, &[x], x.channels)
+    }
+
     /// `x` times a gate per image and channel.
     ///
     /// # Errors
@@ -266,11 +293,26 @@ impl Builder {
         act: Activation,
         gate: Activation,
     ) -> Result<Value> {
+        self.squeeze_excite_named([name, "conv_reduce", "conv_expand"], x, hidden, act, gate)
+    }
+
+    /// The same with names of one's own for the module and, in it, the two products.
+    ///
+    /// # Errors
+    /// As [`Builder::squeeze_excite`].
+    pub fn squeeze_excite_named(
+        &mut self,
+        [name, reduce, expand]: [&str; 3],
+        x: Value,
+        hidden: usize,
+        act: Activation,
+        gate: Activation,
+    ) -> Result<Value> {
         self.scope(name, |b| {
             let squeezed = b.global_pool("squeeze", x)?;
-            let reduced = b.conv("conv_reduce", squeezed, ConvArgs::pointwise(hidden).with_bias())?;
+            let reduced = b.conv(reduce, squeezed, ConvArgs::pointwise(hidden).with_bias())?;
             let reduced = b.activation("act1", reduced, act)?;
-            let expanded = b.conv("conv_expand", reduced, ConvArgs::pointwise(x.channels).with_bias())?;
+            let expanded = b.conv(expand, reduced, ConvArgs::pointwise(x.channels).with_bias())?;
             let gate = b.activation("gate", expanded, gate)?;
             b.scale("scale", x, gate)
         })

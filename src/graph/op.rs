@@ -94,6 +94,8 @@ pub struct Conv2d {
     pub kernel: usize,
     /// Step of the window, the same on both axes.
     pub stride: usize,
+    /// Input positions from one of the window's to the next, the same on both axes.
+    pub dilation: usize,
     /// Zeros around the input.
     pub padding: Padding,
     /// Channel groups; equal to the input channels and `out` in a depthwise convolution.
@@ -154,13 +156,14 @@ pub enum ConvKind {
 impl Conv2d {
     /// A convolution with nothing fused around it.
     pub const fn plain(weight: ParamId, bias: Option<ParamId>, args: super::ConvArgs, padding: Padding) -> Self {
-        let super::ConvArgs { out, kernel, stride, groups, .. } = args;
+        let super::ConvArgs { out, kernel, stride, groups, dilation, .. } = args;
         Self {
             weight,
             bias,
             out,
             kernel,
             stride,
+            dilation,
             padding,
             groups,
             act: Activation::Identity,
@@ -171,6 +174,11 @@ impl Conv2d {
             join: Join::None,
             pool: false,
         }
+    }
+
+    /// Edge of the part of the input that a window spans.
+    pub const fn extent(&self) -> usize {
+        (self.kernel - 1) * self.dilation + 1
     }
 
     /// Whether its output is `r` itself: no channels rearranged, nothing joined or pooled.
@@ -242,6 +250,12 @@ pub enum Op {
     BatchNorm(BatchNorm),
     /// [`Activation::eval`] of each value.
     Activation(Activation),
+    /// Each position's channels divided by their L2 norm (by 1e-12 at least), times a factor per channel (ParseNet,
+    /// arXiv:1506.04579).
+    L2Norm {
+        /// The factors, `[channels]`.
+        scale: ParamId,
+    },
     /// Mean over all positions: `[N, H, W, C]` to `[N, 1, 1, C]`.
     GlobalAvgPool,
     /// See [`Pool`].
@@ -287,6 +301,7 @@ impl Op {
             Self::Input => 0,
             Self::Conv2d(c) => 1 + usize::from(c.gate) + usize::from(c.join.is_some()),
             Self::BatchNorm(_) | Self::Activation(_) | Self::GlobalAvgPool | Self::SqueezeExcite(_) => 1,
+            Self::L2Norm { .. } => 1,
             Self::Pool(_) | Self::Slice { .. } | Self::Shuffle { .. } => 1,
             Self::Scale { residual } => 2 + usize::from(*residual),
             Self::Add { .. } | Self::Concat => 2,
@@ -298,6 +313,7 @@ impl Op {
         match self {
             Self::Conv2d(c) => std::iter::once(c.weight).chain(c.bias).collect(),
             Self::BatchNorm(b) => vec![b.gamma, b.beta, b.mean, b.var],
+            Self::L2Norm { scale } => vec![*scale],
             Self::SqueezeExcite(s) => vec![s.reduce_weight, s.reduce_bias, s.expand_weight, s.expand_bias],
             _ => Vec::new(),
         }
@@ -310,6 +326,7 @@ impl Op {
             Self::Conv2d(_) => "conv2d",
             Self::BatchNorm(_) => "batch_norm",
             Self::Activation(a) => a.name(),
+            Self::L2Norm { .. } => "l2_norm",
             Self::GlobalAvgPool => "global_pool",
             Self::Pool(Pool { kind: PoolKind::Max, .. }) => "max_pool",
             Self::Pool(Pool { kind: PoolKind::Average, .. }) => "avg_pool",

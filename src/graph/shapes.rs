@@ -37,7 +37,7 @@ fn infer(node: &Node, shapes: &[Shape]) -> Result<Shape> {
     };
     let gate = Shape::new(x.n, 1, 1, x.c);
     match node.op {
-        Op::Input | Op::BatchNorm(_) | Op::Activation(_) => Ok(x),
+        Op::Input | Op::BatchNorm(_) | Op::Activation(_) | Op::L2Norm { .. } => Ok(x),
         Op::GlobalAvgPool | Op::SqueezeExcite(_) => Ok(gate),
         Op::Pool(pool) => match pool.output(x) {
             Some(y) => Ok(y),
@@ -66,7 +66,7 @@ fn infer(node: &Node, shapes: &[Shape]) -> Result<Shape> {
         Op::Shuffle { .. } => Ok(x),
         Op::Conv2d(conv) => {
             let Some(out) = conv.result(x) else {
-                return fail(too_large(conv.kernel));
+                return fail(too_large(conv.extent()));
             };
             let mut next = 1;
             if conv.gate {
@@ -106,7 +106,7 @@ impl Pool {
 impl Conv2d {
     /// Shape of the convolution's own sums, or `None` when the window does not fit.
     pub fn output(&self, x: Shape) -> Option<Shape> {
-        Some(Shape { c: self.out, ..slide(x, self.padding, self.kernel, self.stride)? })
+        Some(Shape { c: self.out, ..slide(x, self.padding, self.extent(), self.stride)? })
     }
 
     /// Output shape before pooling, or `None` when the window does not fit.

@@ -17,8 +17,13 @@ impl Op {
         if c.stride > 1 {
             text += &format!(" /{}", c.stride);
         }
-        if c.padding != Padding::Symmetric && c.kernel > 1 {
-            text += " same";
+        if c.dilation > 1 {
+            text += &format!(" dilated {}", c.dilation);
+        }
+        match c.padding {
+            Padding::Same | Padding::SameFixed if c.kernel > 1 => text += " same",
+            Padding::Valid if c.kernel > 1 => text += " valid",
+            _ => {}
         }
         if c.kind(in_channels) == ConvKind::Grouped {
             text += &format!(" {} groups", c.groups);

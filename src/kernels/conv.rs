@@ -105,18 +105,17 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     indexable(NAME, (inputs * channels.whole4()).max(outputs * channels.out4()) as u64)?;
     let group_tiles = channels.group4().div_ceil(variant.cols as usize);
     let tiles_n = group_tiles * channels.products();
-    let key = KernelKey::new(
-        NAME,
-        &[
-            ("COLS", variant.cols),
-            ("K", window.kernel as u32),
-            ("RESIDUAL", args.join.is_some().into()),
-            ("ROLL", variant.roll.into()),
-            ("ROWS", variant.rows),
-            ("STRIDE", window.stride as u32),
-            ("WG_X", variant.wg_x),
-        ],
-    );
+    let mut consts = vec![
+        ("COLS", variant.cols),
+        ("K", window.kernel as u32),
+        ("RESIDUAL", args.join.is_some().into()),
+        ("ROLL", variant.roll.into()),
+        ("ROWS", variant.rows),
+        ("STRIDE", window.stride as u32),
+        ("WG_X", variant.wg_x),
+    ];
+    consts.extend((window.dilation > 1).then_some(("DILATION", window.dilation as u32)));
+    let key = KernelKey::new(NAME, &consts);
     let [height, width, out_height, out_width, pad_top, pad_left] = window.params();
     let [join, joined] = join_code(args.join);
     let params = Params {

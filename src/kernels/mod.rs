@@ -3,14 +3,14 @@
 //! One file per family, named like its shader. No wgpu and no model names here: a [`Launch`] is data.
 //!
 //! Conventions every shader follows:
-//! - activations are NHWC with channels padded to a multiple of four, `array<vec4<f32>>`;
+//! - activations are NHWC with channels padded to a multiple of four, in quads: `array<Stored>`, see [`Storage`];
 //!   padded channels hold finite values that the next kernel's zero weights cancel;
 //! - `@group(0)`, bindings by [`Role`]; shapes come in a uniform (`struct Params`), so neither batch nor
 //!   resolution recompiles anything; kernel size, stride, activation, flags and tile sizes are `override`s.
 
 use crate::error::{Error, Result};
 use crate::graph::Join;
-use crate::tensor::{Padding, Shape, window};
+use crate::tensor::{Dtype, Padding, Shape, window};
 use std::borrow::Cow;
 
 pub mod channel_copy;
@@ -22,6 +22,7 @@ pub mod elementwise;
 pub mod expand_depthwise;
 pub mod global_pool;
 pub mod head_pool;
+pub mod l2_norm;
 pub mod pointwise;
 pub mod pool;
 pub mod resize_normalize;
@@ -53,13 +54,13 @@ pub enum Role {
 
 /// Identifies a compiled pipeline: cache key, label, profile row and test id.
 ///
-/// Written `<shader>.<dtype>[:<CONST>=<int>]*`, constants sorted by name.
+/// Written `<shader>.<storage>[:<CONST>=<int>]*`, constants sorted by name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KernelKey {
     /// Name of the family: `shaders/<shader>.wgsl`.
     pub shader: &'static str,
-    /// Storage type of activations and weights.
-    pub dtype: &'static str,
+    /// Storage of activations and weights.
+    pub storage: Storage,
     /// Values of the shader's `override`s, sorted by name.
     pub consts: Vec<(&'static str, u32)>,
 }
@@ -69,17 +70,69 @@ impl KernelKey {
     pub fn new(shader: &'static str, consts: &[(&'static str, u32)]) -> Self {
         let mut consts = consts.to_vec();
         consts.sort_unstable();
-        Self { shader, dtype: "f32", consts }
+        Self { shader, storage: Storage::default(), consts }
     }
 }
 
 impl std::fmt::Display for KernelKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut text = format!("{}.{}", self.shader, self.dtype);
+        let mut text = format!("{}.{}", self.shader, self.storage.name());
         for (name, value) in &self.consts {
             text += &format!(":{name}={value}");
         }
         f.pad(&text)
+    }
+}
+
+/// How a kernel stores activations and weights. It computes in f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Storage {
+    /// f32.
+    #[default]
+    F32,
+    /// f16, two in a `u32`: on every device.
+    Packed,
+    /// The same with an f32 result.
+    PackedToF32,
+    /// f16, on devices whose shaders have it.
+    Half,
+    /// The same with an f32 result.
+    HalfToF32,
+}
+
+impl Storage {
+    /// For operands of type `read` and a result of type `write`; `half` where shaders have f16.
+    pub const fn new(read: Dtype, write: Dtype, half: bool) -> Self {
+        match (read, write) {
+            (Dtype::F32, _) => Self::F32,
+            (Dtype::F16, Dtype::F16) if half => Self::Half,
+            (Dtype::F16, Dtype::F32) if half => Self::HalfToF32,
+            (Dtype::F16, Dtype::F16) => Self::Packed,
+            (Dtype::F16, Dtype::F32) => Self::PackedToF32,
+        }
+    }
+
+    /// The name in kernel keys.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Packed => "f16",
+            Self::PackedToF32 => "f16-f32",
+            Self::Half => "half",
+            Self::HalfToF32 => "half-f32",
+        }
+    }
+
+    /// The WGSL types and conversions.
+    const fn prelude(self) -> [&'static str; 2] {
+        let (read, write) = match self {
+            Self::F32 => (READ_F32, WRITE_F32),
+            Self::Packed => (READ_F16, WRITE_F16),
+            Self::PackedToF32 => (READ_F16, WRITE_F32),
+            Self::Half => (READ_HALF, WRITE_HALF),
+            Self::HalfToF32 => (READ_HALF, WRITE_F32),
+        };
+        [read, write]
     }
 }
 
@@ -120,16 +173,21 @@ pub struct Family {
     pub bindings: &'static [Role],
     /// Whether its device must have subgroup operations (and [`SUBGROUP_LANES`]).
     pub subgroups: bool,
-    /// The WGSL pieces in order.
+    /// The WGSL pieces in order, behind those of [`Storage`].
     parts: &'static [&'static str],
     /// Bytes of workgroup memory of a key.
     workgroup_bytes: fn(&KernelKey) -> u32,
 }
 
+const READ_F32: &str = include_str!("../../shaders/common/read_f32.wgsl");
+const READ_F16: &str = include_str!("../../shaders/common/read_f16.wgsl");
+const READ_HALF: &str = include_str!("../../shaders/common/read_half.wgsl");
+const WRITE_F32: &str = include_str!("../../shaders/common/write_f32.wgsl");
+const WRITE_F16: &str = include_str!("../../shaders/common/write_f16.wgsl");
+const WRITE_HALF: &str = include_str!("../../shaders/common/write_half.wgsl");
 const FUSED: &str = include_str!("../../shaders/common/fused.wgsl");
 /// Bytes of workgroup memory of `shaders/common/fused.wgsl`.
 const FUSED_BYTES: u32 = 16_384;
-const PRELUDE: &str = include_str!("../../shaders/common/prelude_f32.wgsl");
 const ACTIVATION: &str = include_str!("../../shaders/common/activation.wgsl");
 const JOIN: &str = include_str!("../../shaders/common/join.wgsl");
 const POINTWISE: &str = include_str!("../../shaders/common/pointwise.wgsl");
@@ -142,43 +200,28 @@ pub const FAMILIES: &[Family] = &[
         name: pointwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[
-            PRELUDE,
-            ACTIVATION,
-            JOIN,
-            TILE,
-            POINTWISE,
-            POINTWISE_QUADS,
-            include_str!("../../shaders/pointwise.wgsl"),
-        ],
+        parts: &[ACTIVATION, JOIN, TILE, POINTWISE, POINTWISE_QUADS, include_str!("../../shaders/pointwise.wgsl")],
         workgroup_bytes: pointwise::workgroup_bytes,
     },
     Family {
         name: pointwise::SUBGROUP_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: true,
-        parts: &[
-            PRELUDE,
-            ACTIVATION,
-            JOIN,
-            POINTWISE,
-            POINTWISE_QUADS,
-            include_str!("../../shaders/pointwise_subgroup.wgsl"),
-        ],
+        parts: &[ACTIVATION, JOIN, POINTWISE, POINTWISE_QUADS, include_str!("../../shaders/pointwise_subgroup.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: pointwise::LANES_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, POINTWISE, include_str!("../../shaders/pointwise_lanes.wgsl")],
+        parts: &[ACTIVATION, JOIN, POINTWISE, include_str!("../../shaders/pointwise_lanes.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: depthwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::Squeeze],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, include_str!("../../shaders/depthwise.wgsl")],
+        parts: &[ACTIVATION, JOIN, include_str!("../../shaders/depthwise.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
@@ -193,42 +236,42 @@ pub const FAMILIES: &[Family] = &[
             Role::NextWeights,
         ],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, FUSED, include_str!("../../shaders/expand_depthwise.wgsl")],
+        parts: &[ACTIVATION, JOIN, FUSED, include_str!("../../shaders/expand_depthwise.wgsl")],
         workgroup_bytes: |_| FUSED_BYTES,
     },
     Family {
         name: depthwise_pointwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::NextWeights],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, FUSED, include_str!("../../shaders/depthwise_pointwise.wgsl")],
+        parts: &[ACTIVATION, JOIN, FUSED, include_str!("../../shaders/depthwise_pointwise.wgsl")],
         workgroup_bytes: |_| FUSED_BYTES,
     },
     Family {
         name: conv::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, TILE, include_str!("../../shaders/conv.wgsl")],
+        parts: &[ACTIVATION, JOIN, TILE, include_str!("../../shaders/conv.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: squeeze_excite::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/squeeze_excite.wgsl")],
+        parts: &[ACTIVATION, include_str!("../../shaders/squeeze_excite.wgsl")],
         workgroup_bytes: squeeze_excite::workgroup_bytes,
     },
     Family {
         name: head_pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, TILE, include_str!("../../shaders/head_pool.wgsl")],
+        parts: &[ACTIVATION, TILE, include_str!("../../shaders/head_pool.wgsl")],
         workgroup_bytes: head_pool::workgroup_bytes,
     },
     Family {
         name: global_pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output],
         subgroups: false,
-        parts: &[PRELUDE, include_str!("../../shaders/global_pool.wgsl")],
+        parts: &[include_str!("../../shaders/global_pool.wgsl")],
         workgroup_bytes: global_pool::workgroup_bytes,
     },
     Family {
@@ -242,21 +285,28 @@ pub const FAMILIES: &[Family] = &[
         name: elementwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, include_str!("../../shaders/elementwise.wgsl")],
+        parts: &[ACTIVATION, JOIN, include_str!("../../shaders/elementwise.wgsl")],
+        workgroup_bytes: |_| 0,
+    },
+    Family {
+        name: l2_norm::NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
+        subgroups: false,
+        parts: &[ACTIVATION, JOIN, include_str!("../../shaders/l2_norm.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output],
         subgroups: false,
-        parts: &[PRELUDE, include_str!("../../shaders/pool.wgsl")],
+        parts: &[include_str!("../../shaders/pool.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: channel_copy::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, include_str!("../../shaders/channel_copy.wgsl")],
+        parts: &[include_str!("../../shaders/channel_copy.wgsl")],
         workgroup_bytes: |_| 0,
     },
 ];
@@ -266,9 +316,11 @@ pub fn family(name: &str) -> Option<&'static Family> {
     FAMILIES.iter().find(|f| f.name == name)
 }
 
-/// The complete WGSL text of a shader: the preludes it needs in front of `shaders/<shader>.wgsl`.
-pub fn source(shader: &str) -> Option<Cow<'static, str>> {
-    family(shader).map(|f| Cow::Owned(f.parts.join("\n")))
+/// The complete WGSL text of a key: its storage and what its family shares with others in front of
+/// `shaders/<shader>.wgsl`.
+pub fn source(key: &KernelKey) -> Option<Cow<'static, str>> {
+    let family = family(key.shader)?;
+    Some(Cow::Owned([&key.storage.prelude()[..], family.parts].concat().join("\n")))
 }
 
 impl KernelKey {
@@ -309,14 +361,32 @@ pub struct Window {
     pub kernel: usize,
     /// Step of the window.
     pub stride: usize,
+    /// Input positions from one of the window's to the next.
+    pub dilation: usize,
 }
 
 impl Window {
     /// A window of `kernel` x `kernel` over maps of shape `x`; `None` where it does not fit.
     pub fn over(x: Shape, padding: Padding, kernel: usize, stride: usize) -> Option<Self> {
-        let (y, x_axis) = (window(padding, x.h, kernel, stride)?, window(padding, x.w, kernel, stride)?);
-        let (pad_top, pad_left) = (y.before, x_axis.before);
-        Some(Self { n: x.n, h: x.h, w: x.w, out_h: y.out, out_w: x_axis.out, pad_top, pad_left, kernel, stride })
+        Self::dilated(x, padding, kernel, stride, 1)
+    }
+
+    /// The same with `dilation` input positions from one of the window's to the next.
+    pub fn dilated(x: Shape, padding: Padding, kernel: usize, stride: usize, dilation: usize) -> Option<Self> {
+        let extent = kernel.checked_sub(1)? * dilation + 1;
+        let (y, x_axis) = (window(padding, x.h, extent, stride)?, window(padding, x.w, extent, stride)?);
+        Some(Self {
+            n: x.n,
+            h: x.h,
+            w: x.w,
+            out_h: y.out,
+            out_w: x_axis.out,
+            pad_top: y.before,
+            pad_left: x_axis.before,
+            kernel,
+            stride,
+            dilation,
+        })
     }
 
     /// Input positions, and output positions, of all images.

@@ -6,6 +6,7 @@
 
 use super::{KernelKey, Launch, grid};
 use crate::error::{Error, Result};
+use crate::tensor::Dtype;
 use std::ops::Range;
 
 /// Name of the family.
@@ -26,6 +27,8 @@ pub struct Resampling {
     pub rows: Vec<Taps>,
     /// The normalised value of each level: three channels, or one that is made from the luma.
     pub levels: Vec<[f32; 256]>,
+    /// How the network's input is stored.
+    pub dtype: Dtype,
 }
 
 /// A part of the picture and what of the resized columns is made from it.
@@ -126,7 +129,7 @@ impl Resampling {
     /// [`Error::Limit`] when the picture is too large for one dispatch.
     pub fn along_x(&self, tile: &Tile, pitch: usize) -> Result<Launch> {
         launch(
-            0,
+            key(0, Dtype::F32),
             Params {
                 columns: tile.columns.len() as u32,
                 rows: tile.ys.len() as u32,
@@ -151,7 +154,7 @@ impl Resampling {
     pub fn along_y(&self, image: usize) -> Result<Launch> {
         let (columns, rows) = (self.columns.len() as u32, self.rows.len() as u32);
         launch(
-            1,
+            key(1, self.dtype),
             Params {
                 columns,
                 rows,
@@ -171,19 +174,19 @@ impl Resampling {
 }
 
 /// The pipelines of both dispatches.
-pub fn keys() -> [KernelKey; 2] {
-    [0, 1].map(key)
+pub fn keys(dtype: Dtype) -> [KernelKey; 2] {
+    [key(0, Dtype::F32), key(1, dtype)]
 }
 
 const EDGE: u32 = 8;
 
-fn key(axis: u32) -> KernelKey {
-    KernelKey::new(NAME, &[("AXIS", axis), ("WG_X", EDGE), ("WG_Y", EDGE)])
+fn key(axis: u32, dtype: Dtype) -> KernelKey {
+    KernelKey::new(NAME, &[("AXIS", axis), ("F16", (dtype == Dtype::F16).into()), ("WG_X", EDGE), ("WG_Y", EDGE)])
 }
 
-fn launch(axis: u32, params: Params) -> Result<Launch> {
+fn launch(key: KernelKey, params: Params) -> Result<Launch> {
     let groups = [params.columns.div_ceil(EDGE) as usize, params.rows.div_ceil(EDGE) as usize, 1];
-    Ok(Launch { key: key(axis), grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() })
+    Ok(Launch { key, grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() })
 }
 
 /// Source positions that any of the outputs needs.
@@ -220,8 +223,13 @@ mod tests {
             (0..outputs).map(tap).collect::<Vec<_>>()
         };
         for (w, h, side, pixels) in [(20, 20, 64, 4096), (100, 37, 16, 4096), (100, 37, 64, 100), (1000, 9, 8, 8)] {
-            let all =
-                Resampling { picture: [w, h], columns: axis(w, 7), rows: axis(h, 6), levels: vec![[0.0; 256]; 3] };
+            let all = Resampling {
+                picture: [w, h],
+                columns: axis(w, 7),
+                rows: axis(h, 6),
+                levels: vec![[0.0; 256]; 3],
+                dtype: Dtype::F32,
+            };
             let mut seen = vec![0; 7 * all.needed_rows().len()];
             let tiles = all.tiles(side, pixels).unwrap();
             let largest = |edge: fn(&Tile) -> usize| tiles.iter().map(edge).max().unwrap();
@@ -238,7 +246,13 @@ mod tests {
             }
             assert!(seen.iter().all(|&n| n == 1), "{w} x {h}: {seen:?}");
         }
-        let wide = Resampling { picture: [9, 9], columns: vec![(0, vec![1; 9])], rows: axis(9, 2), levels: vec![] };
+        let wide = Resampling {
+            picture: [9, 9],
+            columns: vec![(0, vec![1; 9])],
+            rows: axis(9, 2),
+            levels: vec![],
+            dtype: Dtype::F32,
+        };
         assert!(matches!(wide.tiles(8, 64), Err(Error::Limit { needed: 9, .. })));
     }
 }

@@ -42,6 +42,8 @@ fn launches() -> Vec<Launch> {
         for (kernel, stride) in [(3, 1), (3, 2), (7, 2), (1, 2)] {
             all.push(conv::launch_with(&conv_args(1, 32, kernel, stride), v).unwrap());
         }
+        let window = Window::dilated(Shape::new(1, 32, 32, 3), Padding::Symmetric, 3, 1, 6).unwrap();
+        all.push(conv::launch_with(&conv::Args { window, ..conv_args(1, 32, 3, 1) }, v).unwrap());
     }
     for v in squeeze_excite::VARIANTS {
         let args =
@@ -59,6 +61,9 @@ fn launches() -> Vec<Launch> {
         let args = elementwise::Args { n: 2, pixels: 49, c: 40, act, gate: true, residual: Some(40) };
         all.push(elementwise::launch_with(&args, v).unwrap());
     }
+    for v in l2_norm::VARIANTS {
+        all.push(l2_norm::launch_with(&l2_norm::Args { n: 2, pixels: 49, c: 22 }, v).unwrap());
+    }
     for v in pool::VARIANTS {
         let args = pool::Args { window: window(2, 15, 3, 2), c: 20, kind: PoolKind::Max };
         all.push(pool::launch_with(&args, v).unwrap());
@@ -68,6 +73,7 @@ fn launches() -> Vec<Launch> {
         columns: vec![(0, vec![1 << 21, 1 << 21]), (3, vec![1 << 22])],
         rows: vec![(2, vec![1 << 22])],
         levels: vec![[0.0; 256]; 3],
+        dtype: Dtype::F32,
     };
     all.push(resampling.along_x(&resampling.tiles(64, 4096).unwrap()[0], 5).unwrap());
     all.push(resampling.along_y(0).unwrap());
@@ -113,16 +119,17 @@ fn conv_args(n: usize, h: usize, kernel: usize, stride: usize) -> conv::Args {
 fn validator(family: &Family) -> naga::valid::Validator {
     use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
     if !family.subgroups {
-        return Validator::new(ValidationFlags::all(), Capabilities::empty());
+        return Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32);
     }
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP);
+    let mut validator =
+        Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32);
     validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::BALLOT);
     validator
 }
 
 fn parse(family: &Family) -> naga::Module {
-    naga::front::wgsl::parse_str(&source(family.name).unwrap())
-        .unwrap_or_else(|e| panic!("{}: {}", family.name, e.emit_to_string(&source(family.name).unwrap())))
+    let text = source(&KernelKey::new(family.name, &[])).unwrap();
+    naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{}: {}", family.name, e.emit_to_string(&text)))
 }
 
 #[test]
@@ -186,7 +193,7 @@ fn tint_accepts_every_key() {
     for key in keys {
         let (wgsl, out) = (dir.path().join(format!("{}.wgsl", key.shader)), dir.path().join("out.wgsl"));
         let enable = if family(key.shader).unwrap().subgroups { "enable subgroups;\n" } else { "" };
-        std::fs::write(&wgsl, format!("{enable}{}", source(key.shader).unwrap())).unwrap();
+        std::fs::write(&wgsl, format!("{enable}{}", source(&key).unwrap())).unwrap();
         let overrides: Vec<String> = key.consts.iter().map(|c| format!("{}={}", c.0, c.1)).collect();
         let mut tint = std::process::Command::new("tint");
         tint.args(["--format", "wgsl", "--overrides", &overrides.join(","), "-o"]).arg(&out).arg(&wgsl);
@@ -265,6 +272,7 @@ fn rust_and_wgsl_agree_on_every_parameter() {
         joined = "joined",
         rolled = "rolled"
     );
+    check!(l2_norm, pixels = "pixels", c4 = "c4", channels = "channels");
     check!(
         expand_depthwise,
         height = "height",
@@ -377,7 +385,7 @@ fn rust_and_wgsl_agree_on_every_parameter() {
 
 #[test]
 fn activation_codes_are_those_of_the_shader() {
-    let text = source("elementwise").unwrap();
+    let text = source(&KernelKey::new(elementwise::NAME, &[])).unwrap();
     for act in [
         Activation::Relu,
         Activation::Relu6,

@@ -205,16 +205,16 @@ fn candidates(graph: &Graph, shapes: &[Shape], squeezed: &[bool], target: &Targe
         };
         let (kernel, repeated) = match args {
             Args::ExpandDepthwise(args) => {
-                let variant = expand_depthwise::choose(&args, target.class);
+                let variant = expand_depthwise::choose(&args, target.rows());
                 let computed = between.n * expand_depthwise::tiles(&args.window, &variant).1;
                 (expand_depthwise::NAME, computed as f64 / (between.n * between.pixels()) as f64 - 1.0)
             }
             Args::DepthwisePointwise(args) => {
-                let slices = depthwise_pointwise::choose(&args, target.class).slices(&args);
+                let slices = depthwise_pointwise::choose(&args, target.rows()).slices(&args);
                 (depthwise_pointwise::NAME, slices as f64 - 1.0)
             }
         };
-        let saved_bytes = 2 * (between.padded_bytes() + pool.map_or(0, |_| y.padded_bytes()));
+        let saved_bytes = 2 * (between.padded_bytes(target.dtype) + pool.map_or(0, |_| y.padded_bytes(target.dtype)));
         let repeated_madds = (repeated * graph.node_madds(first, shapes) as f64) as u64;
         let Rates { bytes_per_s, madds_per_s, gap_s } = target.rates;
         let gain_s = saved_bytes as f64 / bytes_per_s + gap_s - repeated_madds as f64 / madds_per_s;

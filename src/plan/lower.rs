@@ -5,10 +5,10 @@ use super::{Step, Target, Value, ValueId, ValueKind, WeightLayout};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Conv2d, ConvKind, Graph, Join, NodeId, Op, Pool, SqueezeExcite};
 use crate::kernels::{
-    AdapterClass, Channels, Launch, Role, Window, channel_copy, conv, depthwise, depthwise_pointwise, elementwise,
-    expand_depthwise, global_pool, head_pool, pointwise, pool, squeeze_excite,
+    AdapterClass, Channels, Launch, Role, Storage, Window, channel_copy, conv, depthwise, depthwise_pointwise,
+    elementwise, expand_depthwise, global_pool, head_pool, l2_norm, pointwise, pool, squeeze_excite,
 };
-use crate::tensor::{Padding, Shape};
+use crate::tensor::{Dtype, Padding, Shape};
 use crate::weights::Weights;
 
 pub(super) struct Lowered {
@@ -27,7 +27,8 @@ pub(super) fn lower(
 ) -> Result<Lowered> {
     let squeezed = squeezed_depthwise(graph);
     let fusions = fusion::decide(graph, shapes, &squeezed, target, kept);
-    let mut l = Lowering { graph, layout, shapes, target, squeezed, values: Vec::new(), steps: Vec::new() };
+    let read = graph.users().iter().map(|users| !users.is_empty()).collect();
+    let mut l = Lowering { graph, layout, shapes, target, squeezed, read, values: Vec::new(), steps: Vec::new() };
     l.add_value(ValueKind::Node(0), shapes[0], None);
     let fused = |id| fusions.iter().filter(|f| f.verdict == Verdict::Fused).find(move |f| f.nodes().contains(&id));
     for id in 1..graph.nodes.len() {
@@ -66,13 +67,15 @@ struct Lowering<'a> {
     shapes: &'a [Shape],
     target: &'a Target,
     squeezed: Vec<bool>,
+    /// Whether another node reads a node's value.
+    read: Vec<bool>,
     values: Vec<Value>,
     steps: Vec<Step>,
 }
 
 impl Lowering<'_> {
     fn node(&mut self, id: NodeId) -> Result<()> {
-        let (graph, class) = (self.graph, self.target.class);
+        let (graph, class) = (self.graph, self.target.rows());
         let node = &graph.nodes[id];
         let (x, y) = (self.shapes[node.inputs[0]], self.shapes[id]);
         match node.op {
@@ -84,6 +87,10 @@ impl Lowering<'_> {
                 self.push(id, launch, self.inputs(id), ValueKind::Node(id), y)
             }
             Op::Pool(pool) => self.pool(id, &pool),
+            Op::L2Norm { .. } => {
+                let launch = l2_norm::launch(&l2_norm::Args { n: x.n, pixels: x.pixels(), c: x.c }, class)?;
+                self.push(id, launch, self.inputs(id), ValueKind::Node(id), y)
+            }
             Op::Activation(act) => self.elementwise(id, act),
             Op::Scale { .. } | Op::Add { .. } => self.elementwise(id, Activation::Identity),
             Op::Slice { first, channels } => self.channel_copy(id, first, channels, 1),
@@ -94,7 +101,7 @@ impl Lowering<'_> {
     }
 
     fn conv(&mut self, id: NodeId, conv: &Conv2d) -> Result<()> {
-        let class = self.target.class;
+        let class = self.target.rows();
         let x = self.shapes[self.graph.nodes[id].inputs[0]];
         let y = self.shapes[id];
         let head = conv.first.is_none() && conv.shuffle == 1 && !conv.gate && !conv.join.is_some();
@@ -126,7 +133,8 @@ impl Lowering<'_> {
                 pointwise::launch(&args, class)?
             }
             _ => {
-                let window = self.window(id, x, conv.padding, conv.kernel, conv.stride)?;
+                let window = self.window(id, x, conv.padding, conv.extent(), conv.stride)?;
+                let window = Window { kernel: conv.kernel, dilation: conv.dilation, ..window };
                 conv::launch(&conv::Args { window, channels, act: conv.act, join: conv.join }, class)?
             }
         };
@@ -148,7 +156,7 @@ impl Lowering<'_> {
             keep_input: conv.keep_input,
             squeeze: self.squeezed[id],
         };
-        let (launch, tiles) = depthwise::launch(&args, self.target.class)?;
+        let (launch, tiles) = depthwise::launch(&args, self.target.rows())?;
         self.push(id, launch, self.operands(id, conv.gate), ValueKind::Node(id), y)?;
         self.add_sums(id, tiles);
         Ok(())
@@ -162,14 +170,14 @@ impl Lowering<'_> {
             let sums =
                 self.add_value(ValueKind::Squeeze { node: id, tile: [tiles.height, tiles.width] }, shape, Some(step));
             self.steps[step].writes.push((Role::Squeeze, sums));
-            self.steps[step].bytes += shape.padded_bytes();
+            self.steps[step].bytes += self.values[sums].bytes();
         }
     }
 
     /// Two convolutions in one step, which reads what the first reads and writes what the second writes.
     fn fused(&mut self, id: NodeId, fusion: &Fusion) -> Result<()> {
         let Fusion { first, second, .. } = *fusion;
-        let class = self.target.class;
+        let class = self.target.rows();
         let (launch, tiles) = match &fusion.args {
             fusion::Args::ExpandDepthwise(args) => {
                 let (launch, tiles) = expand_depthwise::launch(args, class)?;
@@ -194,7 +202,7 @@ impl Lowering<'_> {
 
     fn squeeze_excite(&mut self, id: NodeId, se: &SqueezeExcite) -> Result<()> {
         let source = self.graph.nodes[id].inputs[0];
-        let (x, y, class) = (self.shapes[source], self.shapes[id], self.target.class);
+        let (x, y, class) = (self.shapes[source], self.shapes[id], self.target.rows());
         let sums = self.values.iter().position(|v| matches!(v.kind, ValueKind::Squeeze { node, .. } if node == source));
         let (input, tiles, pixels) = match sums {
             Some(sums) => (sums, self.values[sums].shape.pixels(), x.pixels()),
@@ -208,7 +216,8 @@ impl Lowering<'_> {
 
     /// A dispatch of its own for the mean of a value that no depthwise convolution sums on the way.
     fn mean(&mut self, id: NodeId, source: NodeId, x: Shape) -> Result<ValueId> {
-        let launch = global_pool::launch(&global_pool::Args { n: x.n, pixels: x.pixels(), c: x.c }, self.target.class)?;
+        let launch =
+            global_pool::launch(&global_pool::Args { n: x.n, pixels: x.pixels(), c: x.c }, self.target.rows())?;
         let reads = vec![(Role::Input, self.value(source))];
         self.push_without_weights(id, launch, reads, ValueKind::Mean(source), Shape { h: 1, w: 1, ..x })?;
         Ok(self.values.len() - 1)
@@ -217,7 +226,7 @@ impl Lowering<'_> {
     fn pool(&mut self, id: NodeId, pool: &Pool) -> Result<()> {
         let x = self.shapes[self.graph.nodes[id].inputs[0]];
         let window = self.window(id, x, pool.padding, pool.kernel, pool.stride)?;
-        let launch = pool::launch(&pool::Args { window, c: x.c, kind: pool.kind }, self.target.class)?;
+        let launch = pool::launch(&pool::Args { window, c: x.c, kind: pool.kind }, self.target.rows())?;
         self.push(id, launch, self.inputs(id), ValueKind::Node(id), self.shapes[id])
     }
 
@@ -229,7 +238,7 @@ impl Lowering<'_> {
             _ => (false, None),
         };
         let args = elementwise::Args { n: shape.n, pixels: shape.pixels(), c: shape.c, act, gate, residual };
-        let launch = elementwise::launch(&args, self.target.class)?;
+        let launch = elementwise::launch(&args, self.target.rows())?;
         self.push(id, launch, self.operands(id, gate), ValueKind::Node(id), shape)
     }
 
@@ -239,7 +248,7 @@ impl Lowering<'_> {
         let (n, pixels, other) = (x.n, x.pixels(), inputs.get(1).map_or(0, |&other| self.shapes[other].c));
         let launch = channel_copy::launch(
             &channel_copy::Args { n, pixels, c: x.c, first, from_a, other, groups },
-            self.target.class,
+            self.target.rows(),
         )?;
         self.push(id, launch, self.operands(id, false), ValueKind::Node(id), y)
     }
@@ -292,7 +301,7 @@ impl Lowering<'_> {
     fn push_without_weights(
         &mut self,
         node: NodeId,
-        launch: Launch,
+        mut launch: Launch,
         reads: Vec<(Role, ValueId)>,
         kind: ValueKind,
         shape: Shape,
@@ -301,8 +310,10 @@ impl Lowering<'_> {
         for &(_, value) in &reads {
             self.values[value].last_read = step;
         }
-        let read: u64 = reads.iter().map(|r| self.values[r.1].shape.padded_bytes()).sum();
+        let read: u64 = reads.iter().map(|r| self.values[r.1].bytes()).sum();
         let written = self.add_value(kind, shape, Some(step));
+        let Target { dtype, half, .. } = *self.target;
+        launch.key.storage = Storage::new(dtype, self.values[written].dtype, half);
         let writes = vec![(Role::Output, written)];
         self.steps.push(Step {
             node,
@@ -312,13 +323,19 @@ impl Lowering<'_> {
             writes,
             weights: Vec::new(),
             madds: 0,
-            bytes: read + shape.padded_bytes(),
+            bytes: read + self.values[written].bytes(),
         });
         Ok(())
     }
 
     fn add_value(&mut self, kind: ValueKind, shape: Shape, written: Option<usize>) -> ValueId {
-        self.values.push(Value { kind, shape, buffer: 0, offset: 0, written, last_read: written.unwrap_or(0) });
+        // What squeeze-and-excitation sums up, and what nobody on the device reads, keeps its precision.
+        let dtype = match kind {
+            ValueKind::Node(node) if self.read[node] => self.target.dtype,
+            _ => Dtype::F32,
+        };
+        let last_read = written.unwrap_or(0);
+        self.values.push(Value { kind, shape, dtype, buffer: 0, offset: 0, written, last_read });
         self.values.len() - 1
     }
 
@@ -333,6 +350,7 @@ fn unsupported(kind: ConvKind, conv: &Conv2d, head: bool) -> Option<&'static str
     let turns = conv.join == Join::Interleave;
     match () {
         () if conv.pool && !(kind == ConvKind::Pointwise && head) => Some("pooling behind this convolution"),
+        () if conv.dilation > 1 && kind == ConvKind::Depthwise => Some("a dilated depthwise convolution"),
         () if conv.gate && kind != ConvKind::Pointwise => Some("a gate in front of this convolution"),
         () if (turns || conv.first.is_some() || conv.shuffle > 1) && !pointwise => {
             Some("channels rearranged by this convolution")
@@ -360,6 +378,7 @@ pub(super) fn packed_len(graph: &Graph, id: NodeId) -> usize {
                 _ => channels(graph, &c, c_in).packed_len(c.kernel * c.kernel),
             }
         }
+        Op::L2Norm { scale } => l2_norm::packed_len(graph.params[scale].len()),
         Op::SqueezeExcite(se) => squeeze_excite::packed_len(graph.params[se.expand_bias].len(), se.hidden),
         _ => 0,
     }
@@ -382,6 +401,10 @@ pub(super) fn pack(graph: &Graph, id: NodeId, weights: &Weights, out: &mut [f32]
                 ConvKind::Depthwise => depthwise::pack(&weight, &bias, c.kernel, c.out, c.keep_input, out),
                 _ => channels(graph, &c, c_in).pack(&weight, &bias, c.kernel * c.kernel, out),
             }
+        }
+        Op::L2Norm { scale } => {
+            let scale = weights.values(graph, scale)?;
+            out[..scale.len()].copy_from_slice(&scale);
         }
         Op::SqueezeExcite(se) => {
             let values =

@@ -20,7 +20,7 @@ pub(super) fn place(plan: &mut Plan, max_arena: u64) {
             }
         };
         value.buffer = plan.buffers.len();
-        plan.buffers.push(Buffer { role, bytes: value.shape.padded_bytes() });
+        plan.buffers.push(Buffer { role, bytes: value.bytes() });
     }
     let homes = assign(plan, &intermediates, max_arena);
     for arena in pack(&plan.values, intermediates, &homes, max_arena) {
@@ -136,7 +136,7 @@ impl Arena {
 
 /// Offsets in the chosen arenas, the largest values first. What would make an arena too large gets one of its own.
 fn pack(values: &[Value], mut intermediates: Vec<ValueId>, homes: &[u8], max_arena: u64) -> Vec<Arena> {
-    intermediates.sort_by_key(|&id| std::cmp::Reverse(values[id].shape.padded_bytes()));
+    intermediates.sort_by_key(|&id| std::cmp::Reverse(values[id].bytes()));
     let count = intermediates.iter().map(|&id| homes[id] as usize + 1).max().unwrap_or(0);
     let mut arenas: Vec<Arena> = (0..count).map(|_| Arena::default()).collect();
     for id in intermediates {
@@ -152,7 +152,7 @@ fn pack(values: &[Value], mut intermediates: Vec<ValueId>, homes: &[u8], max_are
 }
 
 fn aligned_bytes(value: &Value) -> u64 {
-    value.shape.padded_bytes().next_multiple_of(BINDING_ALIGNMENT)
+    value.bytes().next_multiple_of(BINDING_ALIGNMENT)
 }
 
 /// The first and the last step of a value's life.
@@ -172,7 +172,7 @@ pub(super) fn live_set(plan: &Plan) -> u64 {
     let intermediates = || plan.values.iter().filter(|v| plan.buffers[v.buffer].role == BufferRole::Arena);
     let alive = |step: usize| {
         let at = |v: &&Value| (span(v).0..=span(v).1).contains(&step);
-        intermediates().filter(at).map(|v| v.shape.padded_bytes()).sum()
+        intermediates().filter(at).map(Value::bytes).sum()
     };
     (0..plan.steps.len()).map(alive).max().unwrap_or(0)
 }

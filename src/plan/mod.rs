@@ -16,7 +16,7 @@ pub use weights::{WeightLayout, WeightRange};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op};
 use crate::kernels::{AdapterClass, Launch, Role};
-use crate::tensor::Shape;
+use crate::tensor::{Dtype, Shape};
 
 /// Offsets of storage bindings are multiples of this (WebGPU's default `minStorageBufferOffsetAlignment`).
 pub const BINDING_ALIGNMENT: u64 = 256;
@@ -75,6 +75,8 @@ pub struct Value {
     pub kind: ValueKind,
     /// Its shape; tiles of a squeeze count as positions.
     pub shape: Shape,
+    /// How it is stored.
+    pub dtype: Dtype,
     /// Index in [`Plan::buffers`].
     pub buffer: usize,
     /// Where it begins in the buffer, in bytes: a multiple of [`BINDING_ALIGNMENT`].
@@ -83,6 +85,13 @@ pub struct Value {
     pub written: Option<usize>,
     /// The last step that reads it.
     pub last_read: usize,
+}
+
+impl Value {
+    /// Bytes it takes, its channels padded to a multiple of four.
+    pub const fn bytes(&self) -> u64 {
+        self.shape.padded_bytes(self.dtype)
+    }
 }
 
 /// What a buffer is for.
@@ -177,6 +186,11 @@ pub struct Target {
     pub caps: Caps,
     /// Which rows of the kernel tables are the default.
     pub class: AdapterClass,
+    /// How weights and activations are stored. Sums for squeeze-and-excitation and the network's last results are f32
+    /// in any case.
+    pub dtype: Dtype,
+    /// Whether shaders have f16: otherwise two of them are unpacked from a `u32`.
+    pub half: bool,
     /// Which convolutions become one dispatch.
     pub fuse: Fuse,
     /// What decides that.
@@ -184,14 +198,22 @@ pub struct Target {
 }
 
 impl Target {
-    /// The defaults for an adapter.
+    /// The defaults for an adapter: f32.
     pub const fn new(caps: Caps, class: AdapterClass) -> Self {
-        Self { caps, class, fuse: Fuse::Auto, rates: Rates::GPU }
+        Self { caps, class, dtype: Dtype::F32, half: false, fuse: Fuse::Auto, rates: Rates::GPU }
     }
 
     /// A GPU with WebGPU's default limits.
     pub const fn web() -> Self {
         Self::new(Caps::web_default(), AdapterClass::Gpu)
+    }
+
+    /// Which rows of the kernel tables to take: SwiftShader's own read f32 only.
+    pub fn rows(&self) -> AdapterClass {
+        match (self.class, self.dtype) {
+            (AdapterClass::SwiftShader, Dtype::F16) => AdapterClass::Software,
+            (class, _) => class,
+        }
     }
 }
 
@@ -271,10 +293,10 @@ impl Plan {
 
     fn check(&self, caps: &Caps) -> Result<()> {
         let available = caps.max_buffer.min(caps.max_binding);
-        if let Some(value) = self.values.iter().find(|v| v.shape.padded_bytes() > available) {
+        if let Some(value) = self.values.iter().find(|v| v.bytes() > available) {
             return Err(Error::Limit {
                 what: format!("{}: the tensor {} (NHWC)", self.name, value.shape),
-                needed: value.shape.padded_bytes(),
+                needed: value.bytes(),
                 available,
                 unit: "bytes",
                 advice: "reduce the batch or the resolution",

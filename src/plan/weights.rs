@@ -1,8 +1,9 @@
 //! Where each node's packed weights lie: a few read-only shards, ranges aligned for binding.
 
-use super::{BINDING_ALIGNMENT, Caps, lower};
+use super::{BINDING_ALIGNMENT, Target, lower};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
+use crate::tensor::Dtype;
 use crate::weights::Weights;
 
 /// A shard is closed before it grows over this.
@@ -24,6 +25,7 @@ pub struct WeightRange {
 pub struct WeightLayout {
     /// Bytes of each shard.
     pub shards: Vec<u64>,
+    dtype: Dtype,
     ranges: Vec<Option<WeightRange>>,
 }
 
@@ -32,10 +34,10 @@ impl WeightLayout {
     ///
     /// # Errors
     /// [`Error::Limit`] when one node's weights exceed what the device can bind.
-    pub fn new(graph: &Graph, caps: &Caps) -> Result<Self> {
+    pub fn new(graph: &Graph, Target { caps, dtype, .. }: &Target) -> Result<Self> {
         let (mut shards, mut ranges) = (vec![0_u64], Vec::new());
         for (id, node) in graph.nodes.iter().enumerate() {
-            let bytes = lower::packed_len(graph, id) as u64 * 4;
+            let bytes = lower::packed_len(graph, id) as u64 * dtype.bytes();
             if bytes == 0 {
                 ranges.push(None);
                 continue;
@@ -60,7 +62,7 @@ impl WeightLayout {
             shards[shard] = offset + bytes;
             ranges.push(Some(WeightRange { shard, offset, bytes }));
         }
-        Ok(Self { shards, ranges })
+        Ok(Self { shards, dtype: *dtype, ranges })
     }
 
     /// The packed weights of a node.
@@ -73,26 +75,37 @@ impl WeightLayout {
         self.ranges.iter().flatten().map(|r| r.bytes).sum()
     }
 
-    /// Packs one shard's weights, node by node: calls `write` with each range's first byte and values.
+    /// Packs one shard's weights, node by node: calls `write` with each range's first byte and content.
     ///
     /// # Errors
-    /// As [`Weights::values`].
+    /// As [`Weights::values`]; [`Error::BadInput`] where f16 cannot hold a weight.
     pub fn pack(
         &self,
         graph: &Graph,
         weights: &Weights,
         shard: usize,
-        write: &mut dyn FnMut(u64, &[f32]),
+        write: &mut dyn FnMut(u64, &[u8]),
     ) -> Result<()> {
         let mut packed = Vec::new();
         for (id, range) in self.ranges.iter().enumerate() {
             if let Some(range) = range.filter(|r| r.shard == shard) {
                 packed.clear();
-                packed.resize((range.bytes / 4) as usize, 0.0);
+                packed.resize((range.bytes / self.dtype.bytes()) as usize, 0.0);
                 lower::pack(graph, id, weights, &mut packed)?;
-                write(range.offset, &packed);
+                match self.dtype {
+                    Dtype::F32 => write(range.offset, bytemuck::cast_slice(&packed)),
+                    Dtype::F16 => write(range.offset, bytemuck::cast_slice(&halves(&graph.nodes[id].name, &packed)?)),
+                }
             }
         }
         Ok(())
+    }
+}
+
+/// Rounded to f16.
+fn halves(node: &str, values: &[f32]) -> Result<Vec<half::f16>> {
+    match values.iter().find(|v| v.abs() > half::f16::MAX.to_f32()) {
+        Some(v) => Err(Error::bad(format!("the weights of {node}"), format!("{v} is too large for f16: use f32"))),
+        None => Ok(values.iter().map(|&v| half::f16::from_f32(v)).collect()),
     }
 }

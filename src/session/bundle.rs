@@ -104,14 +104,19 @@ impl Bundle {
         [n, h, w]
     }
 
-    /// Outputs of the classifier.
+    /// Outputs of the classifier, or of each default box of a detector (with the background).
     pub fn num_classes(&self) -> usize {
         let logits = self.graph.outputs.first().map(|o| &self.graph.nodes[o.1].op);
         match logits {
-            Some(crate::graph::Op::Conv2d(conv)) => conv.out,
+            Some(crate::graph::Op::Conv2d(conv)) => conv.out / boxes(&self.model),
             _ => 0,
         }
     }
+}
+
+/// How many times a detector's first output has every class; 1 for a classifier.
+fn boxes(model: &Model) -> usize {
+    model.detector.and_then(|d| d.levels.first()).map_or(1, zoo::Level::boxes)
 }
 
 fn options(model: &Model, checkpoint: &Checkpoint, naming: &Naming) -> Result<Options> {
@@ -119,7 +124,7 @@ fn options(model: &Model, checkpoint: &Checkpoint, naming: &Naming) -> Result<Op
     let graph = model.build(&defaults)?;
     Ok(Options {
         in_channels: naming.in_channels(&graph, checkpoint).unwrap_or(defaults.in_channels),
-        num_classes: naming.num_classes(&graph, checkpoint).unwrap_or(defaults.num_classes),
+        num_classes: naming.num_classes(&graph, checkpoint).map_or(defaults.num_classes, |rows| rows / boxes(model)),
         bn_eps: model.torchvision_bn_eps.filter(|_| naming.scheme.is_torchvision()),
     })
 }

@@ -44,24 +44,35 @@ impl Golden {
     /// As `Golden::open`.
     pub fn new(file: &Checkpoint) -> Result<Self> {
         let problem = |problem: String| Error::Checkpoint { path: file.path().into(), problem };
+        let (bundle, input) = Self::model_and_input(file)?;
+        let [n, classes] = *file.shape("logits").unwrap_or_default() else {
+            return Err(problem("it holds no logits [N, classes]: not a classifier's reference file".into()));
+        };
+        if [input.shape.n, bundle.num_classes()] != [n, classes] {
+            return Err(problem(format!(
+                "its logits are {n} x {classes}, but the case says {} x {}",
+                input.shape.n,
+                bundle.num_classes()
+            )));
+        }
+        let logits = Tensor::new(Shape::new(n, 1, 1, classes), file.read_f32("logits")?.into_owned())?;
+        Ok(Self { bundle, input, logits })
+    }
+
+    /// The model with its weights and the input that a reference file states, a detector's, too.
+    ///
+    /// # Errors
+    /// As `Golden::open`, but for what the file's outputs are.
+    pub fn model_and_input(file: &Checkpoint) -> Result<(Bundle, Tensor)> {
+        let problem = |problem: String| Error::Checkpoint { path: file.path().into(), problem };
         let (recipe, tensors) = Synthetic::from_golden(file)?;
         let case = file.metadata().get("case").map_or("", String::as_str);
         let case: Case = serde_json::from_str(case).map_err(|e| problem(format!("case: {e}")))?;
         let bundle = Bundle::new(zoo::find(&case.arch)?, recipe.state(&tensors)?)?;
         let Case { batch, in_chans, height, width, .. } = case;
-        let [n, classes] = *file.shape("logits").unwrap_or_default() else {
-            return Err(problem("it holds no logits [N, classes]: not a classifier's reference file".into()));
-        };
-        if [batch, bundle.num_classes()] != [n, classes] {
-            return Err(problem(format!(
-                "its logits are {n} x {classes}, but the case says {batch} x {}",
-                bundle.num_classes()
-            )));
-        }
-        let logits = Tensor::new(Shape::new(n, 1, 1, classes), file.read_f32("logits")?.into_owned())?;
         let image = make_input(&recipe.salt, [batch, in_chans, height, width]);
         let input = Tensor::from_nchw(Shape::new(batch, height, width, in_chans), &image)?;
-        Ok(Self { bundle, input, logits })
+        Ok((bundle, input))
     }
 
     /// Our logits against the file's; `bound` is for their relative L2 error.

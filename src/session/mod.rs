@@ -13,4 +13,4 @@ pub use bundle::Bundle;
 pub use golden::Golden;
 pub use on_gpu::{GpuSession, Output};
 pub use run::{Device, Session};
-pub use verify::{Check, END_TO_END_BOUND, Report, bound, verify, verify_for};
+pub use verify::{Check, Report, bound, end_to_end_bound, verify};

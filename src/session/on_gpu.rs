@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex};
 /// What an inference returns.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Output {
-    /// `logits` `[N, 1, 1, classes]`, `embedding` `[N, 1, 1, features]` and every value asked for, by name.
+    /// `logits` `[N, 1, 1, classes]` and `embedding` `[N, 1, 1, features]` of a classifier, `cls_logits.0` and
+    /// `bbox_regression.0`, ... of a detector ([`crate::vision::detect`]), and every value asked for, by name.
     pub values: BTreeMap<String, Tensor>,
     /// How long it took.
     pub timing: Timing,
@@ -25,8 +26,14 @@ impl Output {
     /// A value by name.
     ///
     /// # Errors
-    /// [`Error::Unknown`].
+    /// [`Error::Unknown`]; [`Error::BadInput`] for what only classifiers have, of a detector.
     pub fn get(&self, name: &str) -> Result<&Tensor> {
+        let of_classifiers = ["logits", "embedding"].contains(&name) && !self.values.contains_key(name);
+        if of_classifiers && self.values.contains_key("cls_logits.0") {
+            let problem = "a detector has none: it has cls_logits and bbox_regression for each default box, from which \
+                           Session::detect (mbconv detect) makes boxes";
+            return Err(Error::bad(name, problem));
+        }
         self.values.get(name).ok_or_else(|| Error::unknown("value", name, self.values.keys().map(String::as_str)))
     }
 
@@ -58,20 +65,20 @@ struct Variant {
 }
 
 impl GpuSession {
-    /// Packs and uploads the weights.
+    /// Packs and uploads the weights, in f32.
     ///
     /// # Errors
     /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::Gpu`].
     pub async fn new(gpu: Arc<Gpu>, bundle: Bundle) -> Result<Self> {
         let target = gpu.target();
-        Self::for_target(gpu, bundle, target).await
+        Self::with_target(gpu, bundle, target).await
     }
 
-    /// As [`GpuSession::new`], planned for a target other than the GPU's own.
+    /// The same for a target of one's own, such as `Target { dtype: Dtype::F16, ..gpu.target() }`.
     ///
     /// # Errors
-    /// As [`GpuSession::new`].
-    pub async fn for_target(gpu: Arc<Gpu>, bundle: Bundle, target: Target) -> Result<Self> {
+    /// As [`GpuSession::new`]; [`Error::BadInput`] where f16 cannot hold a weight.
+    pub async fn with_target(gpu: Arc<Gpu>, bundle: Bundle, target: Target) -> Result<Self> {
         let session = Self { gpu, target, bundle, variants: Mutex::default() };
         session.variant(&[]).await?;
         Ok(session)
@@ -85,6 +92,11 @@ impl GpuSession {
     /// The device.
     pub fn gpu(&self) -> &Arc<Gpu> {
         &self.gpu
+    }
+
+    /// What its plans are made for.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// As [`super::Session::warm_up`].
@@ -161,6 +173,7 @@ impl GpuSession {
             columns: plain(columns),
             rows: plain(rows),
             levels: preprocess::levels(facts, channels)?,
+            dtype: self.target.dtype,
         };
         Resizer::new(&self.gpu, resampling, images).await
     }
@@ -175,7 +188,7 @@ impl GpuSession {
             return Ok(variant);
         }
         let (graph, _) = passes::run(&self.bundle.graph, names);
-        let layout = WeightLayout::new(&graph, &self.target.caps)?;
+        let layout = WeightLayout::new(&graph, &self.target)?;
         let weights = WeightBuffers::new(&self.gpu, &graph, &layout, &self.bundle.weights).await?;
         self.bundle.weights.checkpoint().release();
         let variant = Arc::new(Variant { graph, layout, weights, idle: Mutex::default() });

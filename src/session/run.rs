@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu, Timing};
 use crate::plan::Target;
 use crate::tensor::Tensor;
+use crate::vision::{self, Detection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -44,13 +45,12 @@ impl Session {
         Ok(Self { device, on })
     }
 
-    /// As [`Session::new`] on a GPU, planned for a target other than the GPU's own, [`Gpu::target`]: with other fusions
-    /// ([`Target::fuse`]), or weighed by measured rates.
+    /// As [`GpuSession::with_target`].
     ///
     /// # Errors
-    /// As [`Session::new`].
-    pub async fn for_target(gpu: Arc<Gpu>, bundle: Bundle, target: Target) -> Result<Self> {
-        let on = On::Gpu(Box::new(GpuSession::for_target(Arc::clone(&gpu), bundle, target).await?));
+    /// As [`GpuSession::with_target`].
+    pub async fn with_target(gpu: Arc<Gpu>, bundle: Bundle, target: Target) -> Result<Self> {
+        let on = On::Gpu(Box::new(GpuSession::with_target(Arc::clone(&gpu), bundle, target).await?));
         Ok(Self { device: Device::Gpu(gpu), on })
     }
 
@@ -106,6 +106,19 @@ impl Session {
     /// As [`Session::run`].
     pub async fn embed(&self, input: &Tensor) -> Result<Tensor> {
         self.run(input).await?.get("embedding").cloned()
+    }
+
+    /// What a detector finds in each image of a normalised batch, the most probable first; boxes in pixels of the
+    /// input.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] for a classifier, else as [`Session::run`].
+    pub async fn detect(&self, input: &Tensor) -> Result<Vec<Vec<Detection>>> {
+        let model = &self.bundle().model;
+        let Some(detector) = model.detector else {
+            return Err(Error::bad(&model.name, "finds no boxes, it classifies: take its logits (mbconv classify)"));
+        };
+        vision::detect(&self.run(input).await?.values, detector, [input.shape.h, input.shape.w])
     }
 
     /// An executor of one's own for `[n, h, w]`, for input and output buffers that stay on the GPU.

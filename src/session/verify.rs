@@ -1,19 +1,27 @@
 //! CPU and GPU in lockstep: every step gets the reference's own inputs, and its result is compared with the
 //! reference's; then the whole network.
 
-use super::{Bundle, GpuSession};
+use super::{Bundle, Session};
 use crate::cpu;
 use crate::error::Result;
 use crate::gpu::{Executor, Gpu, WeightBuffers};
 use crate::graph::{Graph, NodeId, Op};
 use crate::passes;
 use crate::plan::{Plan, Step, Target, ValueKind, WeightLayout};
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::{Dtype, Shape, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Relative L2 error that a whole network may have in f32.
-pub const END_TO_END_BOUND: f64 = 5e-5;
+/// Relative L2 error that a whole network of so many dispatches may have.
+///
+/// In f16 each of them rounds what it stores by up to u = 2^-11 of its size, in effect at random, so the error grows
+/// as u * sqrt(dispatches); later ones amplify what earlier ones lost, on these networks by less than 8 times.
+pub fn end_to_end_bound(dtype: Dtype, dispatches: usize) -> f64 {
+    match dtype {
+        Dtype::F32 => 5e-5,
+        Dtype::F16 => 8.0 * 2.0_f64.powi(-11) * (dispatches as f64).sqrt(),
+    }
+}
 
 /// One comparison.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -69,29 +77,22 @@ impl Report {
 /// Each addition rounds by at most u = 2^-24 of the partial sum, in effect at random, so the error of the sum grows
 /// as u * sqrt(terms); partial sums exceed the result where terms cancel, on these networks by less than 8 times
 /// (L2 over a tensor); activations (exp, division) add some 32 u.
-pub fn bound(terms: usize) -> f64 {
+///
+/// In f16 the stored operands and the result are off by up to 2^-11 of their size each, whatever the number of terms.
+pub fn bound(terms: usize, dtype: Dtype) -> f64 {
     let u = 2.0_f64.powi(-24);
-    u * (32.0 + 8.0 * (terms as f64).sqrt())
+    let stored = match dtype {
+        Dtype::F32 => 0.0,
+        Dtype::F16 => 3.0 * 2.0_f64.powi(-11),
+    };
+    stored + u * (32.0 + 8.0 * (terms as f64).sqrt())
 }
 
-/// Verifies a model on a GPU with one input. `progress` is called before each step with its number and their count.
+/// Verifies a model on a GPU, as planned for `target`, with one input. `progress` is called before each step with its number and their count.
 ///
 /// # Errors
 /// Those of planning and running; a difference is not an error but part of the report.
 pub async fn verify(
-    gpu: &Arc<Gpu>,
-    bundle: &Bundle,
-    input: &Tensor,
-    progress: impl FnMut(usize, usize),
-) -> Result<Report> {
-    verify_for(gpu, &gpu.target(), bundle, input, progress).await
-}
-
-/// As [`verify`], planned for a target other than the GPU's own.
-///
-/// # Errors
-/// As [`verify`].
-pub async fn verify_for(
     gpu: &Arc<Gpu>,
     target: &Target,
     bundle: &Bundle,
@@ -99,13 +100,19 @@ pub async fn verify_for(
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Report> {
     let (graph, _) = passes::run(&bundle.graph, &[]);
-    let layout = WeightLayout::new(&graph, &target.caps)?;
+    let layout = WeightLayout::new(&graph, target)?;
     let Shape { n, h, w, .. } = input.shape;
     let plan = Plan::new(&graph, &layout, target, [n, h, w], &[])?;
     let weights = WeightBuffers::new(gpu, &graph, &layout, &bundle.weights).await?;
     let executor = Executor::new(gpu, &weights, plan).await?;
 
-    let mut lockstep = Lockstep { graph: &graph, executor: &executor, values: BTreeMap::new(), checks: Vec::new() };
+    let mut lockstep = Lockstep {
+        graph: &graph,
+        executor: &executor,
+        dtype: target.dtype,
+        values: BTreeMap::new(),
+        checks: Vec::new(),
+    };
     let mut fused = BTreeMap::new();
     for id in 0..graph.nodes.len() {
         let operands: Vec<&Tensor> = graph.nodes[id].inputs.iter().map(|i| &lockstep.values[i]).collect();
@@ -118,15 +125,17 @@ pub async fn verify_for(
         lockstep.drop_unused(id);
     }
     let steps = lockstep.checks;
+    let bound_of_all = end_to_end_bound(target.dtype, executor.plan().steps.len());
     let terms = graph.nodes.iter().map(|node| terms(&graph, node, &[])).max().unwrap_or(0);
     drop(executor);
 
     let reference = cpu::run(&bundle.graph, &bundle.weights, input)?;
-    let session = GpuSession::for_target(Arc::clone(gpu), bundle.clone(), target.clone()).await?;
-    let output = session.run_keeping(input, &[]).await?;
+    let session = Session::with_target(Arc::clone(gpu), bundle.clone(), target.clone()).await?;
+    let output = session.run(input).await?;
     let whole = |name: &String, key: &str, got: &Tensor, bound| compare(0, name, key, got, &reference[name], bound);
-    let passes = fused.iter().next_back().map(|(name, value)| whole(name, "passes", value, 2.0 * bound(terms)));
-    let end_to_end = reference.keys().map(|name| Ok(whole(name, "end to end", output.get(name)?, END_TO_END_BOUND)));
+    let passes =
+        fused.iter().next_back().map(|(name, value)| whole(name, "passes", value, 2.0 * bound(terms, Dtype::F32)));
+    let end_to_end = reference.keys().map(|name| Ok(whole(name, "end to end", output.get(name)?, bound_of_all)));
     Ok(Report {
         passes: passes.unwrap_or_else(|| compare(0, "none", "passes", input, input, 0.0)),
         end_to_end: end_to_end.collect::<Result<_>>()?,
@@ -137,6 +146,7 @@ pub async fn verify_for(
 struct Lockstep<'a> {
     graph: &'a Graph,
     executor: &'a Executor,
+    dtype: Dtype,
     values: BTreeMap<NodeId, Tensor>,
     checks: Vec<Check>,
 }
@@ -161,7 +171,14 @@ impl Lockstep<'_> {
                         _ => terms(self.graph, &self.graph.nodes[id], &reads),
                     };
                 let want = self.expected(plan, value);
-                self.checks.push(compare(i, &plan.labels[i], &step.launch.key.to_string(), got, &want, bound(terms)));
+                self.checks.push(compare(
+                    i,
+                    &plan.labels[i],
+                    &step.launch.key.to_string(),
+                    got,
+                    &want,
+                    bound(terms, self.dtype),
+                ));
             }
         }
         Ok(())
@@ -201,6 +218,7 @@ fn terms(graph: &Graph, node: &crate::graph::Node, reads: &[Tensor]) -> usize {
         }
         Op::SqueezeExcite(se) => pixels + graph.params[se.expand_bias].len() + se.hidden,
         Op::GlobalAvgPool => pixels,
+        Op::L2Norm { scale } => graph.params[scale].len(),
         Op::Pool(pool) => pool.kernel * pool.kernel,
         Op::Input | Op::BatchNorm(_) | Op::Activation(_) | Op::Scale { .. } | Op::Add { .. } => 2,
         Op::Concat | Op::Slice { .. } | Op::Shuffle { .. } => 1,
@@ -246,7 +264,7 @@ mod tests {
 
     fn check(got: &[f32], want: &[f32]) -> Check {
         let tensor = |data: &[f32]| Tensor::new(Shape::new(1, 1, 1, data.len()), data.to_vec()).unwrap();
-        compare(0, "x", "kernel", &tensor(got), &tensor(want), bound(9))
+        compare(0, "x", "kernel", &tensor(got), &tensor(want), bound(9, Dtype::F32))
     }
 
     #[test]

@@ -29,7 +29,8 @@ impl Model {
             // What a listener throws is its own affair.
             let _ = progress.call2(&JsValue::NULL, &(step as u32).into(), &(steps as u32).into());
         };
-        let report = verify(&engine.0, self.session.bundle(), &input, report).await.map_err(js)?;
+        let report =
+            verify(&engine.0, self.session.target(), self.session.bundle(), &input, report).await.map_err(js)?;
         let check = |c: &crate::session::Check| {
             json!({
                 "step": c.step, "label": c.label, "kernel": c.key, "shape": c.shape, "maxAbs": c.max_abs,

@@ -32,8 +32,8 @@ pub fn models() -> String {
 pub fn describe(session: &GpuSession, n: usize) -> Result<String> {
     let bundle = session.bundle();
     let (graph, _) = passes::run(&bundle.graph, &[]);
-    let target = session.gpu().target();
-    let plan = Plan::new(&graph, &WeightLayout::new(&graph, &target.caps)?, &target, bundle.native(n), &[])?;
+    let target = session.target();
+    let plan = Plan::new(&graph, &WeightLayout::new(&graph, target)?, target, bundle.native(n), &[])?;
     let steps = plan.steps.iter().zip(&plan.labels);
     Ok(json!({
         "name": bundle.model.name,

@@ -251,6 +251,61 @@ impl Width {
     }
 }
 
+/// A part of a block.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Part {
+    /// A convolution, its batch norm and an activation; the two modules by timm's names.
+    Conv([&'static str; 2], ConvArgs, Activation),
+    /// Squeeze-and-excitation with so many channels between its products.
+    Squeeze(usize, Squeeze),
+}
+
+impl Block {
+    /// What it consists of on `input` channels, in order.
+    pub(super) fn parts(&self, input: usize) -> Vec<Part> {
+        let Self { kind, kernel, stride, out, act, groups, .. } = *self;
+        let hidden = self.hidden.of(input, 0, out);
+        let linear = Activation::Identity;
+        let conv = |names, args, act| Some(Part::Conv(names, args, act));
+        let pointwise = |names, out, act| conv(names, ConvArgs { groups, ..ConvArgs::pointwise(out) }, act);
+        let depthwise = |names, channels, stride, act| conv(names, ConvArgs::depthwise(channels, kernel, stride), act);
+        let se = self.se.map(|se| Part::Squeeze(se.hidden.of(input, hidden, out), se));
+        let parts = match kind {
+            Kind::InvertedResidual => vec![
+                pointwise(["conv_pw", "bn1"], hidden, act),
+                depthwise(["conv_dw", "bn2"], hidden, stride, act),
+                se,
+                pointwise(["conv_pwl", "bn3"], out, linear),
+            ],
+            Kind::Linear | Kind::Separable => vec![
+                depthwise(["conv_dw", "bn1"], input, stride, act),
+                se,
+                pointwise(["conv_pw", "bn2"], out, if kind == Kind::Linear { linear } else { act }),
+            ],
+            Kind::Fused => vec![
+                conv(["conv_exp", "bn1"], ConvArgs::dense(hidden, kernel, stride), act),
+                se,
+                pointwise(["conv_pwl", "bn2"], out, linear),
+            ],
+            Kind::Conv => vec![conv(["conv", "bn1"], ConvArgs::dense(out, kernel, stride), act)],
+            Kind::Sandglass(ends) => vec![
+                depthwise(["conv_dw1", "bn1"], input, 1, act).filter(|_| ends == Ends::Both),
+                pointwise(["conv_reduce", "bn2"], hidden, linear),
+                pointwise(["conv_expand", "bn3"], out, act),
+                depthwise(["conv_dw2", "bn4"], out, stride, linear).filter(|_| ends != Ends::Neither),
+                se,
+            ],
+        };
+        parts.into_iter().flatten().collect()
+    }
+
+    /// How many channels its shortcut adds on `input` channels, the first ones; 0 where it has none.
+    pub(super) fn shared(&self, input: usize) -> usize {
+        let joins = self.skip != Skip::Never && self.stride == 1 && self.out == input;
+        if joins { (self.identity * self.out as f64).round() as usize } else { 0 }
+    }
+}
+
 /// Builds `block` on `x`, with timm's names: `conv_pw bn1 conv_dw bn2 se conv_pwl bn3` of an inverted residual,
 /// `conv_dw bn1 se conv_pw bn2` of the two without expansion, `conv_exp bn1 se conv_pwl bn2` of a fused one, `conv bn1`;
 /// of a sandglass, which timm does not have, `conv_dw1 bn1 conv_reduce bn2 conv_expand bn3 conv_dw2 bn4 se`.
@@ -258,62 +313,18 @@ impl Width {
 /// # Errors
 /// As [`Builder::conv`].
 pub fn block(b: &mut Builder, x: Value, block: &Block) -> Result<Value> {
-    let Block { kind, kernel, stride, out, act, groups, .. } = *block;
-    let hidden = block.hidden.of(x.channels, 0, out);
-    let se = |b: &mut Builder, y| squeeze(b, y, block.se, [x.channels, hidden, out]);
-    let pointwise = |out| ConvArgs { groups, ..ConvArgs::pointwise(out) };
-    let linear = Activation::Identity;
-    let y = match kind {
-        Kind::InvertedResidual => {
-            let y = conv_bn(b, x, ["conv_pw", "bn1"], pointwise(hidden), act)?;
-            let y = conv_bn(b, y, ["conv_dw", "bn2"], ConvArgs::depthwise(hidden, kernel, stride), act)?;
-            let y = se(b, y)?;
-            conv_bn(b, y, ["conv_pwl", "bn3"], pointwise(out), linear)
-        }
-        Kind::Linear | Kind::Separable => {
-            let y = conv_bn(b, x, ["conv_dw", "bn1"], ConvArgs::depthwise(x.channels, kernel, stride), act)?;
-            let y = se(b, y)?;
-            let last = if kind == Kind::Linear { linear } else { act };
-            conv_bn(b, y, ["conv_pw", "bn2"], pointwise(out), last)
-        }
-        Kind::Fused => {
-            let y = conv_bn(b, x, ["conv_exp", "bn1"], ConvArgs::dense(hidden, kernel, stride), act)?;
-            let y = se(b, y)?;
-            conv_bn(b, y, ["conv_pwl", "bn2"], pointwise(out), linear)
-        }
-        Kind::Conv => conv_bn(b, x, ["conv", "bn1"], ConvArgs::dense(out, kernel, stride), act),
-        Kind::Sandglass(ends) => {
-            let y = match ends {
-                Ends::Both => conv_bn(b, x, ["conv_dw1", "bn1"], ConvArgs::depthwise(x.channels, kernel, 1), act)?,
-                Ends::Last | Ends::Neither => x,
-            };
-            let y = conv_bn(b, y, ["conv_reduce", "bn2"], pointwise(hidden), linear)?;
-            let y = conv_bn(b, y, ["conv_expand", "bn3"], pointwise(out), act)?;
-            let y = match ends {
-                Ends::Neither => y,
-                Ends::Both | Ends::Last => {
-                    conv_bn(b, y, ["conv_dw2", "bn4"], ConvArgs::depthwise(out, kernel, stride), linear)?
-                }
-            };
-            se(b, y)
-        }
-    }?;
-    let joins = block.skip != Skip::Never && stride == 1 && out == x.channels;
-    match (block.identity * out as f64).round() as usize {
-        0 => Ok(y),
-        shared if joins => b.add_first("residual", y, x, shared),
-        _ => Ok(y),
+    let mut y = x;
+    for part in block.parts(x.channels) {
+        y = match part {
+            Part::Conv([conv, norm], args, act) => {
+                let y = b.conv(conv, y, args)?;
+                b.bn_act(norm, y, act)?
+            }
+            Part::Squeeze(hidden, se) => b.squeeze_excite("se", y, hidden, se.act, se.gate)?,
+        };
     }
-}
-
-fn conv_bn(b: &mut Builder, x: Value, names: [&str; 2], args: ConvArgs, act: Activation) -> Result<Value> {
-    let y = b.conv(names[0], x, args)?;
-    b.bn_act(names[1], y, act)
-}
-
-fn squeeze(b: &mut Builder, x: Value, se: Option<Squeeze>, [input, hidden, output]: [usize; 3]) -> Result<Value> {
-    match se {
-        Some(se) => b.squeeze_excite("se", x, se.hidden.of(input, hidden, output), se.act, se.gate),
-        None => Ok(x),
+    match block.shared(x.channels) {
+        0 => Ok(y),
+        shared => b.add_first("residual", y, x, shared),
     }
 }

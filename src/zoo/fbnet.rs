@@ -56,9 +56,9 @@ pub fn models() -> Vec<Model> {
         published: Some(published),
         ..Model::new(name, "FBNet", PAPER, Wiring::Network(network(table)))
     };
-    let c = model("fbnetc_100", "fbnet_c", &C, Published { params: 5.5, madds: 375.0, top1: 74.9 });
+    let c = model("fbnetc_100", "fbnet_c", &C, Published { params: 5.5, madds: 375.0, top1: Some(74.9) });
     vec![
-        model("fbnet_b", "fbnetb_100", &B, Published { params: 4.5, madds: 295.0, top1: 74.1 }),
+        model("fbnet_b", "fbnetb_100", &B, Published { params: 4.5, madds: 295.0, top1: Some(74.1) }),
         Model { checkpoints: &[Checkpoints::TIMM], ..c },
     ]
 }

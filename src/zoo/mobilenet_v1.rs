@@ -12,10 +12,10 @@ const STAGES: [(usize, usize, usize); 5] = [(1, 1, 64), (2, 2, 128), (2, 2, 256)
 
 /// Name, width multiplier, published parameters and multiply-adds (millions), top-1 (%) at 224x224 (tables 6 and 7).
 const VARIANTS: [(&str, f64, Published); 4] = [
-    ("mobilenetv1_025", 0.25, Published { params: 0.5, madds: 41.0, top1: 50.6 }),
-    ("mobilenetv1_050", 0.5, Published { params: 1.3, madds: 149.0, top1: 63.7 }),
-    ("mobilenetv1_075", 0.75, Published { params: 2.6, madds: 325.0, top1: 68.4 }),
-    ("mobilenetv1_100", 1.0, Published { params: 4.2, madds: 569.0, top1: 70.6 }),
+    ("mobilenetv1_025", 0.25, Published { params: 0.5, madds: 41.0, top1: Some(50.6) }),
+    ("mobilenetv1_050", 0.5, Published { params: 1.3, madds: 149.0, top1: Some(63.7) }),
+    ("mobilenetv1_075", 0.75, Published { params: 2.6, madds: 325.0, top1: Some(68.4) }),
+    ("mobilenetv1_100", 1.0, Published { params: 4.2, madds: 569.0, top1: Some(70.6) }),
 ];
 
 const PAPER: &str = "Howard et al., MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications, 2017, \

@@ -43,7 +43,7 @@ const fn deep(width: f64, depth: f64) -> Multipliers {
 const PAPER: &str = "Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, 2018, arXiv:1801.04381";
 
 /// MobileNetV2 with these multipliers. The head widens, but never narrows.
-fn network(by: &Multipliers) -> Network {
+pub(super) fn network(by: &Multipliers) -> Network {
     let stem = Stem { out: by.end(32), stride: 2, act: Relu6 };
     Network {
         stem,

@@ -91,6 +91,17 @@ fn network(large: bool, width: f64, minimalistic: bool, tf: bool) -> Network {
     }
 }
 
+/// The large network with half the channels from stride 32 on (the paper's section 6.3), torchvision's for detectors.
+pub(super) fn reduced_tail() -> Network {
+    let mut network = network(true, 1.0, false, false);
+    let by = Multipliers::width(1.0);
+    let halved = LARGE[5..].iter().map(|stage| stage.iter().map(|row| Row { out: row.out / 2, ..*row }).collect());
+    let rows: Vec<Vec<Row>> = halved.collect();
+    network.stages.truncate(5);
+    network.stages.extend(by.stages(112, &rows.iter().map(Vec::as_slice).collect::<Vec<_>>()));
+    Network { bn_eps: 1e-3, ..network }
+}
+
 /// Every registered MobileNetV3, each also as `tf_`; torchvision's `mobilenet_v3_large` is `mobilenetv3_large_100`.
 pub fn models() -> Vec<Model> {
     let all = [false, true].into_iter().flat_map(|tf| VARIANTS.iter().map(move |v| (tf, v)));

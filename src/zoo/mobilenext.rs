@@ -37,7 +37,7 @@ const PAPER: &str =
 
 /// The two public definitions of the classifier.
 #[derive(Clone, Copy, PartialEq)]
-enum Form {
+pub(super) enum Form {
     /// The authors' release.
     Flat,
     /// The one whose convolutions with an activation are modules of their own: two blocks of 960 channels instead of
@@ -45,7 +45,8 @@ enum Form {
     Nested,
 }
 
-fn network(width: f64, identity: f64, form: Form) -> Network {
+/// The classifier of that width, whose shortcuts take this share of the channels.
+pub(super) fn network(width: f64, identity: f64, form: Form) -> Network {
     let stem = Stem { out: round_channels(32, width), stride: 2, act: Relu6 };
     let mut input = stem.out;
     let stage = |&(reduce, channels, repeats, stride): &(usize, usize, usize, usize)| {

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod checkpoints;
+mod detector;
 pub mod efficientnet;
 mod efficientnet_v2;
 mod facts;
@@ -22,10 +23,12 @@ mod position;
 mod proxylessnas;
 mod resnet;
 mod shufflenet_v2;
+mod ssd;
 mod stage;
 
 pub use blocks::{Block, Ends, Kind, Skip, Squeeze, Width, block};
 pub use checkpoints::Checkpoints;
+pub use detector::{Detector, Level};
 pub use facts::{CropMode, Interpolation, Preprocess};
 #[cfg(feature = "cli")]
 pub use file::from_file;
@@ -52,6 +55,7 @@ pub const ALL: &[fn() -> Vec<Model>] = &[
     proxylessnas::models,
     resnet::models,
     shufflenet_v2::models,
+    ssd::models,
 ];
 
 /// The families with a width multiplier, each a function that makes a model of any width from its name.
@@ -62,7 +66,7 @@ pub const OF_ANY_WIDTH: &[fn(&str) -> Option<Model>] = &[mobilenet_v1::named, mo
 pub struct Options {
     /// Channels of the input image.
     pub in_channels: usize,
-    /// Outputs of the classifier.
+    /// Outputs of the classifier, or of each default box of a detector.
     pub num_classes: usize,
     /// Batch-norm epsilon where the checkpoint's origin implies another than the model's.
     pub bn_eps: Option<f64>,
@@ -81,14 +85,14 @@ pub struct Published {
     pub params: f64,
     /// Multiply-adds in millions at the model's resolution.
     pub madds: f64,
-    /// ImageNet top-1 in percent.
-    pub top1: f64,
+    /// ImageNet top-1 in percent; detectors have none.
+    pub top1: Option<f64>,
 }
 
 /// Parameters and multiply-adds in millions and top-1 in percent, as the families' tables have them.
 impl From<(f64, f64, f64)> for Published {
     fn from((params, madds, top1): (f64, f64, f64)) -> Self {
-        Self { params, madds, top1 }
+        Self { params, madds, top1: Some(top1) }
     }
 }
 
@@ -131,10 +135,12 @@ pub struct Model {
     pub cite: &'static str,
     /// Whose weights it takes: origin, naming scheme, licence.
     pub checkpoints: &'static [Checkpoints],
-    /// Classes of its published weights.
+    /// Classes of its published weights; a detector's with the background.
     pub num_classes: usize,
     /// Batch-norm epsilon of torchvision's version where that differs.
     pub torchvision_bn_eps: Option<f64>,
+    /// What a detector's outputs mean; `None` of a classifier.
+    pub detector: Option<&'static Detector>,
     /// Tables and wiring.
     pub wiring: Wiring,
 }
@@ -153,6 +159,7 @@ impl Model {
             checkpoints: &[Checkpoints::TIMM_NAMES],
             num_classes: 1000,
             torchvision_bn_eps: None,
+            detector: None,
             wiring,
         }
     }

@@ -38,7 +38,7 @@ pub fn models() -> Vec<Model> {
     };
     vec![Model {
         aliases: vec!["proxyless_mobile".into()],
-        published: Some(Published { params: 4.1, madds: 320.0, top1: 74.6 }),
+        published: Some(Published { params: 4.1, madds: 320.0, top1: Some(74.6) }),
         checkpoints: &[Checkpoints::TIMM_NAMES, PYTORCHCV],
         ..Model::new("proxylessnas_mobile", "ProxylessNAS", PAPER, Wiring::Network(network))
     }]

@@ -1,6 +1,6 @@
 //! ResNet (He et al. 2015, arXiv:1512.03385).
 
-use super::{Architecture, Checkpoints, Interpolation, Model, Options, Preprocess, Published, Wiring, classify};
+use super::{Architecture, Checkpoints, Interpolation, Model, Options, Preprocess, Wiring, classify};
 use crate::error::Result;
 use crate::graph::Activation::Relu;
 use crate::graph::{Builder, ConvArgs, Graph, PoolKind, Value};
@@ -123,7 +123,7 @@ fn model(&(depth, blocks, published): &Variant, stride_first: bool) -> Model {
     Model {
         aliases,
         preprocess: Preprocess::IMAGENET.with(Interpolation::Bilinear),
-        published: published.map(|(madds, top1)| Published { params: params(depth), madds, top1 }),
+        published: published.map(|(madds, top1)| (params(depth), madds, top1).into()),
         checkpoints: match depth {
             18..=152 if !stride_first => &SHARED,
             _ => &[Checkpoints::TIMM_NAMES],

@@ -3,7 +3,7 @@
 use crate::support::{Golden, gpus, path, rel_l2, top5};
 use mbconv::gpu::{Gpu, Roofline};
 use mbconv::plan::{Fuse, Target};
-use mbconv::session::{Bundle, Device, Session, verify, verify_for};
+use mbconv::session::{Bundle, Device, Session, verify};
 use mbconv::weights::{Synthetic, make_input};
 use mbconv::zoo::{self, Options};
 use mbconv::{Error, Shape, Tensor, cpu};
@@ -72,7 +72,9 @@ fn lockstep_verification_passes() {
     for gpu in gpus() {
         for (name, side) in cases {
             let bundle = synthetic(name, Options::default());
-            let report = block_on(verify(&gpu, &bundle, &input(Shape::new(1, side, side, 3)), |_, _| {})).unwrap();
+            let report =
+                block_on(verify(&gpu, &gpu.target(), &bundle, &input(Shape::new(1, side, side, 3)), |_, _| {}))
+                    .unwrap();
             let worst =
                 report.steps.iter().max_by(|a, b| (a.rel_l2 / a.bound).total_cmp(&(b.rel_l2 / b.bound))).unwrap();
             println!(
@@ -98,7 +100,7 @@ fn fused_steps_verify_in_lockstep() {
             ("proxylessnas_mobile", Shape::new(1, 75, 75, 3)),
         ] {
             let bundle = synthetic(name, Options::default());
-            let report = block_on(verify_for(&gpu, &target, &bundle, &input(shape), |_, _| {})).unwrap();
+            let report = block_on(verify(&gpu, &target, &bundle, &input(shape), |_, _| {})).unwrap();
             let fused = report.steps.iter().filter(|c| c.label.contains('+'));
             let worst = fused.clone().map(|c| c.rel_l2 / c.bound).fold(0.0, f64::max);
             println!("{name} {shape}: {} fused values, at most {:.0} % of the bound", fused.count(), 100.0 * worst);

@@ -6,11 +6,11 @@ use mbconv::graph::{
     Activation, Conv2d, ConvArgs, Graph, Join, Node, NodeId, Op, Param, ParamId, Source, SqueezeExcite,
 };
 use mbconv::kernels::{
-    Channels, Launch, Role, SUBGROUP_LANES, Window, conv, depthwise, elementwise, global_pool, head_pool, pointwise,
-    squeeze_excite,
+    Channels, KernelKey, Launch, Role, SUBGROUP_LANES, Window, conv, depthwise, elementwise, global_pool, head_pool,
+    l2_norm, pointwise, squeeze_excite,
 };
 use mbconv::plan::{Buffer, BufferRole, Fuse, Plan, Target, Value, ValueKind, WeightLayout};
-use mbconv::tensor::Padding;
+use mbconv::tensor::{Dtype, Padding};
 use mbconv::weights::{Synthetic, Weights, make_input};
 use mbconv::{Shape, Tensor, cpu};
 use pollster::block_on;
@@ -79,12 +79,13 @@ impl Bench {
         let Shape { n, h, w, .. } = self.input.shape;
         let weights = Weights::synthetic(&self.graph, &Synthetic::default()).unwrap();
         let target = Target { fuse: self.fuse, ..gpu.target() };
-        let layout = WeightLayout::new(&self.graph, &target.caps).unwrap();
+        let layout = WeightLayout::new(&self.graph, &target).unwrap();
         let mut plan = Plan::new(&self.graph, &layout, &target, [n, h, w], &[]).unwrap();
         let shapes = self.graph.shapes(n, h, w).unwrap();
         let (launch, tiles) = row(&shapes);
         let step = plan.value_of(last).and_then(|v| plan.values[v].written).unwrap();
-        plan.steps[step].launch = launch;
+        let storage = plan.steps[step].launch.key.storage;
+        plan.steps[step].launch = Launch { key: KernelKey { storage, ..launch.key }, ..launch };
         if let Some(tiles) = tiles {
             add_sums(&mut plan, step, last, shapes[last], tiles);
         }
@@ -111,12 +112,13 @@ fn add_sums(plan: &mut Plan, step: usize, node: NodeId, y: Shape, tiles: depthwi
     plan.values.push(Value {
         kind,
         shape,
+        dtype: Dtype::F32,
         buffer: plan.buffers.len(),
         offset: 0,
         written: Some(step),
         last_read: step,
     });
-    plan.buffers.push(Buffer { role: BufferRole::Output, bytes: shape.padded_bytes() });
+    plan.buffers.push(Buffer { role: BufferRole::Output, bytes: shape.padded_bytes(Dtype::F32) });
     plan.steps[step].writes.retain(|w| w.0 != Role::Squeeze);
     plan.steps[step].writes.push((Role::Squeeze, value));
     plan.outputs.push(("sums".into(), value));
@@ -243,6 +245,46 @@ fn conv_rows() {
                         (conv::launch_with(&args, variant).unwrap(), None)
                     });
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn dilated_and_unpadded_windows() {
+    for gpu in gpus() {
+        for variant in conv::VARIANTS {
+            for (kernel, stride, dilation) in [(3, 1, 6), (3, 2, 2), (5, 1, 3), (3, 1, 1)] {
+                for (i, padding) in [Padding::Symmetric, Padding::Same, Padding::Valid].into_iter().enumerate() {
+                    let (x, out, act) = (Shape::new(2, 17, 19 + i, 7), 9, ACTIVATIONS[i]);
+                    let mut b = Bench::new(x);
+                    b.conv(&[0], x.c, 1, Conv2d { dilation, ..plain(out, kernel, stride, padding, act) });
+                    b.check(&gpu, &format!("{kernel}x{kernel} dilated {dilation}, {padding:?}"), |_| {
+                        let window = Window::dilated(x, padding, kernel, stride, dilation).unwrap();
+                        let channels = Channels::dense(x.c, out);
+                        let args = conv::Args { window, channels, act, join: Join::None };
+                        (conv::launch_with(&args, variant).unwrap(), None)
+                    });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn l2_norm_rows() {
+    for gpu in gpus() {
+        for variant in l2_norm::VARIANTS {
+            for x in [Shape::new(2, 9, 11, 13), Shape::new(1, 1, 1, 4), Shape::new(3, 5, 7, 130)] {
+                let mut b = Bench::new(x);
+                // Behind a sigmoid, whose padded channels are one half.
+                let positive = b.push(Op::Activation(Activation::Sigmoid), &[0]);
+                let scale = b.param("scale", &[x.c]);
+                b.push(Op::L2Norm { scale }, &[positive]);
+                b.check(&gpu, "l2_norm", |_| {
+                    let args = l2_norm::Args { n: x.n, pixels: x.pixels(), c: x.c };
+                    (l2_norm::launch_with(&args, variant).unwrap(), None)
+                });
             }
         }
     }

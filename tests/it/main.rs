@@ -2,9 +2,11 @@
 
 mod checkpoints;
 mod cli;
+mod detectors;
 mod documentation;
 mod goldens;
 mod gpu;
+mod halves;
 mod kernels;
 mod own_networks;
 mod plans;

@@ -85,7 +85,7 @@ proptest! {
         graph.verify().unwrap();
         let class = [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SwiftShader, AdapterClass::SoftwareSubgroup][class];
         let target = Target { class, ..Target::web() };
-        let layout = WeightLayout::new(&graph, &target.caps).unwrap();
+        let layout = WeightLayout::new(&graph, &target).unwrap();
         let plan = Plan::new(&graph, &layout, &target, [n, h, w], &keep).unwrap();
         assert_placed(&plan);
         prop_assert_eq!(plan.counters.madds, n as u64 * raw.counts(h, w).unwrap().madds);

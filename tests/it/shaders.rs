@@ -1,11 +1,13 @@
 //! Every kernel key that any registered model can emit, through naga for all platforms, and through tint where it is
 //! installed; every model's recording on wgpu's noop device.
 
+use crate::support::fitting;
 use mbconv::gpu::{Executor, Gpu, WeightBuffers};
-use mbconv::kernels::{self, AdapterClass, KernelKey};
+use mbconv::kernels::{self, AdapterClass, KernelKey, Storage};
 use mbconv::plan::{Caps, Plan, Target, WeightLayout};
+use mbconv::tensor::Dtype;
 use mbconv::weights::{Synthetic, Weights};
-use mbconv::zoo::{self, Options};
+use mbconv::zoo;
 use mbconv::{graph::Graph, passes};
 use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
@@ -16,7 +18,7 @@ fn graphs() -> Vec<Graph> {
     let models = zoo::models();
     let mut graphs = Vec::new();
     for model in &models {
-        let raw = model.build(&Options::default()).unwrap();
+        let raw = model.build(&model.options()).unwrap();
         graphs.push(passes::run(&raw, &[]).0);
         if model.name == "efficientnet_b0" || model.name == "tf_efficientnet_lite0" {
             let all: Vec<String> = raw.nodes.iter().map(|n| n.name.clone()).collect();
@@ -32,10 +34,12 @@ fn keys() -> BTreeSet<KernelKey> {
         for class in
             [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SwiftShader, AdapterClass::SoftwareSubgroup]
         {
-            let target = Target { class, ..Target::web() };
-            let layout = WeightLayout::new(&graph, &target.caps).unwrap();
-            let plan = Plan::new(&graph, &layout, &target, [1, 96, 64], &[]).unwrap();
-            keys.extend(plan.steps.into_iter().map(|s| s.launch.key));
+            for (dtype, half) in [(Dtype::F32, false), (Dtype::F16, false), (Dtype::F16, true)] {
+                let target = Target { class, dtype, half, ..Target::web() };
+                let layout = WeightLayout::new(&graph, &target).unwrap();
+                let plan = Plan::new(&graph, &layout, &target, fitting(&graph.name, [1, 96, 64]), &[]).unwrap();
+                keys.extend(plan.steps.into_iter().map(|s| s.launch.key));
+            }
         }
     }
     keys
@@ -46,7 +50,7 @@ fn every_key_compiles_for_every_platform() {
     let keys = keys();
     assert!(keys.len() > 20, "only {} keys", keys.len());
     for key in &keys {
-        let source = kernels::source(key.shader).unwrap();
+        let source = kernels::source(key).unwrap();
         let module =
             naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{key}: {}", e.emit_to_string(&source)));
         let info = validator(key).validate(&module).unwrap_or_else(|e| panic!("{key}: {e:?}"));
@@ -70,10 +74,15 @@ fn every_key_compiles_for_every_platform() {
     println!("{} kernel keys: parsed, specialised, validated, written as SPIR-V, MSL and HLSL", keys.len());
 }
 
-/// What the web offers, no optional capability; subgroup operations for the families that need them.
+/// What the web offers; of its optional features f16 for keys that need it, and subgroup operations likewise.
 fn validator(key: &KernelKey) -> Validator {
     let subgroups = kernels::family(key.shader).unwrap().subgroups;
-    let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let half = matches!(key.storage, Storage::Half | Storage::HalfToF32);
+    let capability = |wanted, capability| if wanted { capability } else { Capabilities::empty() };
+    // Words of two f16 are part of WGSL; naga counts them as an option because old OpenGL has none.
+    let packed = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    let capabilities =
+        packed | capability(subgroups, Capabilities::SUBGROUP) | capability(half, Capabilities::SHADER_FLOAT16);
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     if subgroups {
         validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::BALLOT);
@@ -109,7 +118,7 @@ fn tint_accepts_every_key() {
         let file = folder.path().join("kernel.wgsl");
         // naga takes subgroup operations without this directive and does not know it; tint demands it.
         let enable = if kernels::family(key.shader).unwrap().subgroups { "enable subgroups;\n" } else { "" };
-        std::fs::write(&file, format!("{enable}{}", kernels::source(key.shader).unwrap())).unwrap();
+        std::fs::write(&file, format!("{enable}{}", kernels::source(&key).unwrap())).unwrap();
         let overrides: Vec<String> = key.consts.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let output = std::process::Command::new("tint")
             .args([
@@ -134,10 +143,10 @@ fn every_model_records_on_the_noop_device() {
     for graph in graphs() {
         let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
         let gpu = Gpu::from_device(device, queue);
-        let target = Target::new(gpu.target().caps, AdapterClass::Gpu);
-        let layout = WeightLayout::new(&graph, &target.caps).unwrap();
+        let target = Target { class: AdapterClass::Gpu, ..gpu.target() };
+        let layout = WeightLayout::new(&graph, &target).unwrap();
         // Values do not matter here: one shard's worth of weights is packed, the rest stays zero.
-        let plan = Plan::new(&graph, &layout, &target, [1, 64, 96], &[]).unwrap();
+        let plan = Plan::new(&graph, &layout, &target, fitting(&graph.name, [1, 64, 96]), &[]).unwrap();
         let weights = Weights::synthetic(&graph, &Synthetic::default()).unwrap();
         let buffers = pollster::block_on(WeightBuffers::new(&gpu, &graph, &layout, &weights)).unwrap();
         let mut executor =

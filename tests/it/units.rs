@@ -170,7 +170,7 @@ proptest! {
 
         let class = [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SoftwareSubgroup][class];
         let target = Target { class, ..Target::web() };
-        let layout = WeightLayout::new(&fused, &target.caps).unwrap();
+        let layout = WeightLayout::new(&fused, &target).unwrap();
         let plan = Plan::new(&fused, &layout, &target, [n, h, w], &keep).unwrap();
         assert_placed(&plan);
         prop_assert_eq!(plan.counters.madds, n as u64 * raw.counts(h, w).unwrap().madds);
@@ -205,7 +205,7 @@ fn every_unit_on_every_adapter() {
         assert_eq!(loose.count(), 4, "only those that nothing can take over");
         assert!(!fused.nodes.iter().any(|n| matches!(n.op, Op::Activation(_) | Op::Add { .. } | Op::BatchNorm(_))));
         for gpu in gpus() {
-            let layout = WeightLayout::new(&fused, &gpu.target().caps).unwrap();
+            let layout = WeightLayout::new(&fused, &gpu.target()).unwrap();
             let plan = Plan::new(&fused, &layout, &gpu.target(), [2, 50, 39], &[]).unwrap();
             let buffers = block_on(WeightBuffers::new(&gpu, &fused, &layout, &weights)).unwrap();
             let mut executor = block_on(Executor::new(&gpu, &buffers, plan)).unwrap();

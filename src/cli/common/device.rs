@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Roofline, Select};
 use crate::plan::Target;
 use crate::session::{Bundle, Device, Session};
+use crate::tensor::Dtype;
 
 /// Where to run.
 #[derive(clap::Args)]
@@ -12,8 +13,18 @@ pub struct DeviceArgs {
     /// auto (the best GPU, else the CPU reference), cpu, or a GPU's index or part of its name (see `mbconv devices`)
     #[arg(long, value_name = "auto|cpu|INDEX|NAME-PART", default_value = "auto")]
     device: String,
+    /// How a GPU stores weights and activations; it computes in f32 either way. f16 halves the memory
+    #[arg(long, value_enum, default_value_t = Storage::F32)]
+    dtype: Storage,
     #[command(flatten)]
     fuse: FuseArgs,
+}
+
+/// `--dtype`.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Storage {
+    F32,
+    F16,
 }
 
 impl DeviceArgs {
@@ -37,22 +48,30 @@ impl DeviceArgs {
         open(&self.select().ok_or_else(|| Error::bad("--device cpu", why))?)
     }
 
-    /// What plans for a GPU keep to: the fusions asked for, weighed by what `mbconv profile` measured there, if it did.
+    /// What plans for a GPU are made for: the storage and the fusions asked for, weighed by what `mbconv profile`
+    /// measured there, if it did.
     pub fn target(&self, gpu: &Gpu) -> Target {
-        let target = Target { fuse: self.fuse.fuse(), ..gpu.target() };
+        let dtype = match self.dtype {
+            Storage::F32 => Dtype::F32,
+            Storage::F16 => Dtype::F16,
+        };
+        let target = Target { dtype, fuse: self.fuse.fuse(), ..gpu.target() };
         let measured = cache::load(Roofline::NAME, &gpu.facts().to_string()).map(|r: Roofline| r.rates());
         Target { rates: measured.unwrap_or(target.rates), ..target }
     }
 
-    /// A model on a device.
+    /// Puts a model on it.
     pub fn session(&self, device: Device, bundle: Bundle) -> Result<Session> {
         pollster::block_on(async {
             match device {
-                Device::Cpu => Session::new(device, bundle).await,
                 Device::Gpu(gpu) => {
                     let target = self.target(&gpu);
-                    Session::for_target(gpu, bundle, target).await
+                    Session::with_target(gpu, bundle, target).await
                 }
+                Device::Cpu if self.dtype == Storage::F16 => {
+                    Err(Error::bad("--dtype f16", "the CPU reference computes in f32: choose a GPU, or --dtype f32"))
+                }
+                Device::Cpu => Session::new(device, bundle).await,
             }
         })
     }

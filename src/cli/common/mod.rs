@@ -6,6 +6,7 @@ mod failure;
 mod input;
 mod model;
 mod plan;
+mod stream;
 mod table;
 mod time;
 
@@ -14,6 +15,7 @@ pub use failure::{Failure, note};
 pub use input::{Resolution, ShapeArgs, read_input, synthetic_input};
 pub use model::{Chosen, ModelArgs, architecture, embedded};
 pub use plan::{FuseArgs, web_plan};
+pub use stream::ordered;
 pub use table::{Align, Table};
 pub use time::{Start, median, millis, peak_memory, quantile};
 

@@ -37,6 +37,6 @@ impl FuseArgs {
 /// The plan of a graph, after the passes, within the limits that every WebGPU implementation grants.
 pub fn web_plan(fused: &Graph, class: AdapterClass, fuse: Fuse, nhw: [usize; 3]) -> Result<Plan> {
     let target = Target { class, fuse, ..Target::web() };
-    let layout = WeightLayout::new(fused, &target.caps)?;
+    let layout = WeightLayout::new(fused, &target)?;
     Plan::new(fused, &layout, &target, nhw, &[])
 }

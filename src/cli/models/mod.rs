@@ -133,14 +133,14 @@ fn row(model: Model) -> Result<Row, Error> {
     let (graph, side) = (model.build(&model.options())?, model.resolution);
     let counts = graph.counts(side, side)?;
     let plan = web_plan(&passes::run(&graph, &[]).0, AdapterClass::Gpu, Fuse::Auto, [1, side, side])?;
-    let published = |pick: fn(&Published) -> f64| model.published.as_ref().map(pick);
+    let published = |pick: fn(&Published) -> Option<f64>| model.published.as_ref().and_then(pick);
     Ok(Row {
         input: [side; 2],
         classes: model.num_classes,
         params: counts.params,
         madds: counts.madds,
-        published_params: published(|p| p.params),
-        published_madds: published(|p| p.madds),
+        published_params: published(|p| Some(p.params)),
+        published_madds: published(|p| Some(p.madds)),
         published_top1: published(|p| p.top1),
         name: model.name,
         aliases: model.aliases,

@@ -37,11 +37,17 @@ pub enum Scheme {
     MobileNextNested,
     /// That of MobileNeXt's authors for the networks with squeeze-and-excitation: `_blocks.0.features.0.weight`.
     MobileNextDagger,
+    /// torchvision's of detectors, which their graphs use themselves: `backbone.extra.0.1.weight`.
+    TorchvisionSsd,
+    /// lufficc/SSD's, which MobileNeXt's authors have, too: `box_head.predictor.cls_headers.0.conv.0.weight`.
+    LufficcSsd,
+    /// qfgaohao/pytorch-ssd's: `classification_headers.0.0.weight`.
+    PytorchSsd,
 }
 
 impl Scheme {
     /// Every scheme.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Timm,
         Self::Torchvision,
         Self::TorchvisionMobilenetV2,
@@ -54,6 +60,9 @@ impl Scheme {
         Self::MobileNext,
         Self::MobileNextNested,
         Self::MobileNextDagger,
+        Self::TorchvisionSsd,
+        Self::LufficcSsd,
+        Self::PytorchSsd,
     ];
 
     const fn names(self) -> Names {
@@ -70,6 +79,9 @@ impl Scheme {
             Self::MobileNext => Names::Table(&tables::MOBILENEXT),
             Self::MobileNextNested => Names::Table(&tables::MOBILENEXT_NESTED),
             Self::MobileNextDagger => Names::Table(&tables::MOBILENEXT_DAGGER),
+            Self::TorchvisionSsd => Names::Own(&tables::TORCHVISION_SSD),
+            Self::LufficcSsd => Names::Own(&tables::LUFFICC_SSD),
+            Self::PytorchSsd => Names::Own(&tables::PYTORCH_SSD),
         }
     }
 

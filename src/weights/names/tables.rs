@@ -35,6 +35,27 @@ pub(super) const PYTORCHCV_IGCV3: Own = Own {
     marks: &["features.stage1.unit1.conv1.conv.weight", "features.stage1.unit1.conv2.conv.weight"],
 };
 
+/// torchvision's of detectors.
+pub(super) const TORCHVISION_SSD: Own = Own {
+    title: "torchvision",
+    marks: &[
+        "head.classification_head.module_list.0.weight",
+        "head.regression_head.module_list.0.weight",
+        "head.classification_head.module_list.0.1.weight",
+        "head.regression_head.module_list.0.1.weight",
+    ],
+};
+
+pub(super) const LUFFICC_SSD: Own = Own {
+    title: "lufficc/SSD",
+    marks: &["box_head.predictor.cls_headers.0.conv.0.weight", "box_head.predictor.reg_headers.0.conv.0.weight"],
+};
+
+pub(super) const PYTORCH_SSD: Own = Own {
+    title: "qfgaohao/pytorch-ssd",
+    marks: &["classification_headers.0.0.weight", "regression_headers.0.0.weight"],
+};
+
 /// A scheme that renames the graphs' modules.
 pub(super) struct Table {
     /// What people call it.

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod commands;
+mod detect;
 mod profile;
 
 use crate::support::path;

@@ -118,9 +118,14 @@ fn depthwise_behind_its_input() {
 fn pool_rows() {
     for gpu in gpus() {
         for variant in pool::VARIANTS {
-            for (kernel, stride, padding) in
-                [(3, 2, Padding::Symmetric), (2, 2, Padding::Same), (3, 1, Padding::Same), (5, 3, Padding::SameFixed)]
-            {
+            for (kernel, stride, padding) in [
+                (3, 2, Padding::Symmetric),
+                (2, 2, Padding::Same),
+                (2, 2, Padding::Symmetric),
+                (3, 1, Padding::Same),
+                (5, 3, Padding::SameFixed),
+                (3, 2, Padding::Valid),
+            ] {
                 for kind in [PoolKind::Max, PoolKind::Average] {
                     let x = Shape::new(2, 15, 22, 10);
                     let mut b = Bench::new(x);

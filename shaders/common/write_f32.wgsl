@@ -1,0 +1,7 @@
+// How results are stored: f32.
+
+alias Written = vec4<f32>;
+
+fn repack(v: vec4<f32>) -> Written {
+    return v;
+}

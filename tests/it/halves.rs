@@ -1,0 +1,159 @@
+//! f16 storage: the same networks with half the bytes, against the reference in f32.
+
+use crate::support::{Golden, fitting, gpus, path, rel_l2, top5};
+use mbconv::gpu::Gpu;
+use mbconv::plan::{Plan, Target, WeightLayout};
+use mbconv::session::{Bundle, Session, end_to_end_bound, verify};
+use mbconv::tensor::Dtype;
+use mbconv::weights::{Checkpoint, Synthetic, make_input, serialize};
+use mbconv::zoo::{self, Options};
+use mbconv::{Shape, Tensor, cpu, passes};
+use pollster::block_on;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A device's ways to store f16: two in a word, and as they are where its shaders have them.
+fn targets(gpu: &Gpu) -> Vec<Target> {
+    let target = Target { dtype: Dtype::F16, ..gpu.target() };
+    [false, true]
+        .into_iter()
+        .filter(|&half| !half || target.half)
+        .map(|half| Target { half, ..target.clone() })
+        .collect()
+}
+
+fn session(gpu: &Arc<Gpu>, bundle: &Bundle, target: &Target) -> Session {
+    block_on(Session::with_target(gpu.clone(), bundle.clone(), target.clone())).unwrap()
+}
+
+/// What rounding can explain, by the number of dispatches.
+fn bound(session: &Session, x: &Tensor) -> f64 {
+    let executor = block_on(session.executor([x.shape.n, x.shape.h, x.shape.w])).unwrap();
+    end_to_end_bound(Dtype::F16, executor.plan().steps.len())
+}
+
+fn name(gpu: &Gpu, target: &Target) -> String {
+    format!("{}, {}", gpu.facts(), if target.half { "half" } else { "packed" })
+}
+
+#[test]
+fn every_model_at_a_small_resolution() {
+    let gpus = gpus();
+    for model in zoo::models() {
+        let (arch, options) = (model.name.clone(), model.options());
+        let bundle = Bundle::synthetic(model, &options, &Synthetic::default()).unwrap();
+        let [n, h, w] = fitting(&arch, [1, 64, 48]);
+        let x = Tensor::from_nchw(Shape::new(n, h, w, 3), &make_input("input", [n, 3, h, w])).unwrap();
+        let want = cpu::run(&bundle.graph, &bundle.weights, &x).unwrap();
+        for gpu in &gpus {
+            let target = targets(gpu).pop().unwrap();
+            let session = session(gpu, &bundle, &target);
+            let got = block_on(session.run(&x)).unwrap();
+            let bound = bound(&session, &x);
+            for (output, want) in &want {
+                let error = rel_l2(&got.get(output).unwrap().data, &want.data);
+                println!("{arch} {output} on {}: {error:.1e} (bound {bound:.0e})", name(gpu, &target));
+                assert!(error <= bound, "{arch}, {output} on {}: off by {error:.1e}", name(gpu, &target));
+            }
+        }
+    }
+}
+
+#[test]
+fn pytorchs_logits() {
+    for arch in ["efficientnet_b0", "mobilenetv2_100", "mobilenetv3_large_100", "mobilenext_100", "tv_resnet18"] {
+        let golden = Golden::load(arch);
+        for gpu in gpus() {
+            for target in targets(&gpu) {
+                let session = session(&gpu, &golden.bundle, &target);
+                let [first, again] = [(); 2].map(|()| block_on(session.run(&golden.input)).unwrap().values);
+                let (error, bound) = (rel_l2(&first["logits"].data, &golden.logits()), bound(&session, &golden.input));
+                println!("{arch} on {}: {error:.1e} (bound {bound:.0e})", name(&gpu, &target));
+                assert!(error <= bound, "{arch} on {}: off by {error:.1e}", name(&gpu, &target));
+                assert_eq!(first, again, "{arch} on {}: another run", name(&gpu, &target));
+            }
+        }
+    }
+}
+
+#[test]
+fn lockstep_verification_passes() {
+    for arch in ["efficientnet_b1", "mobilenext_dagger_100", "ghostnet_100", "shufflenet_v2_x1_0"] {
+        let bundle = Bundle::synthetic(zoo::find(arch).unwrap(), &Options::default(), &Synthetic::default()).unwrap();
+        let x = Tensor::from_nchw(Shape::new(2, 65, 48, 3), &make_input("input", [2, 3, 65, 48])).unwrap();
+        for gpu in gpus() {
+            for target in targets(&gpu) {
+                let report = block_on(verify(&gpu, &target, &bundle, &x, |_, _| {})).unwrap();
+                let closest =
+                    report.checks().max_by(|a, b| (a.rel_l2 / a.bound).total_cmp(&(b.rel_l2 / b.bound))).unwrap();
+                let (label, error, bound) = (&closest.label, closest.rel_l2, closest.bound);
+                println!("{arch} on {}: closest {label} {error:.1e} of {bound:.1e}", name(&gpu, &target));
+                assert_eq!(report.first_failure(), None, "{arch} on {}", name(&gpu, &target));
+            }
+        }
+    }
+}
+
+#[cfg(all(feature = "images", feature = "embedded"))]
+#[test]
+fn photographs_keep_their_answers() {
+    use mbconv::preprocess::{DecodeLimits, load};
+    let bundle = Bundle::embedded().unwrap();
+    for gpu in gpus() {
+        let exact = session(&gpu, &bundle, &gpu.target());
+        for target in targets(&gpu) {
+            let halves = session(&gpu, &bundle, &target);
+            for file in ["chelsea.png", "coffee.png", "china.jpg", "grace_hopper.jpg"] {
+                let x = load(path(&format!("assets/{file}")), &bundle.preprocess, 3, &DecodeLimits::default()).unwrap();
+                let [want, got] =
+                    [&exact, &halves].map(|s| block_on(s.run(&x)).unwrap().get("logits").unwrap().data.clone());
+                let error = rel_l2(&got, &want);
+                println!("{file} on {}: {error:.1e}", name(&gpu, &target));
+                assert_eq!(top5(&got)[0], top5(&want)[0], "{file} on {}", name(&gpu, &target));
+            }
+        }
+    }
+}
+
+#[test]
+fn half_the_bytes() {
+    for model in zoo::models() {
+        let graph = passes::run(&model.build(&model.options()).unwrap(), &[]).0;
+        let [exact, halves] = [Dtype::F32, Dtype::F16].map(|dtype| {
+            let target = Target { dtype, ..Target::web() };
+            let layout = WeightLayout::new(&graph, &target).unwrap();
+            Plan::new(&graph, &layout, &target, [1, model.resolution, model.resolution], &[]).unwrap()
+        });
+        // The kernels of outputs, which write f32, apart from others of their kind.
+        let last =
+            exact.outputs.iter().filter_map(|o| exact.values[o.1].written).map(|step| &exact.steps[step].launch.key);
+        let last = last.collect::<BTreeSet<_>>().len();
+        let (f32, f16) = (exact.counters, halves.counters);
+        assert_eq!(2 * f16.weight_bytes, f32.weight_bytes, "{}", model.name);
+        assert_eq!((f16.dispatches, f16.pipelines <= f32.pipelines + last), (f32.dispatches, true), "{}", model.name);
+        // The sums of squeeze-and-excitation and the logits stay f32.
+        let ratio = f16.bytes_moved as f64 / f32.bytes_moved as f64;
+        assert!((0.5..0.52).contains(&ratio), "{}: {ratio:.3} of the bytes moved", model.name);
+    }
+}
+
+#[test]
+fn a_weight_that_f16_cannot_hold_is_named() {
+    let golden = Golden::load("mobilenetv1_cifar");
+    let state = golden.bundle.weights.checkpoint();
+    let tensor = |name: &str| {
+        let mut values = state.read_f32(name).unwrap().into_owned();
+        if state.shape(name).unwrap().len() == 2 {
+            values[7] = 1e5;
+        }
+        (name.to_string(), state.shape(name).unwrap().to_vec(), values)
+    };
+    let file = serialize("large", &state.names().map(tensor).collect::<Vec<_>>(), &[]).unwrap();
+    let checkpoint = Checkpoint::from_bytes("large", file).unwrap();
+    let bundle = Bundle::new(zoo::find("mobilenetv1_cifar").unwrap(), checkpoint).unwrap();
+    for gpu in gpus() {
+        let target = targets(&gpu).remove(0);
+        let error = block_on(Session::with_target(gpu.clone(), bundle.clone(), target)).err().unwrap().to_string();
+        assert!(error.contains("100000 is too large for f16"), "{error}");
+    }
+}
