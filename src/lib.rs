@@ -51,7 +51,7 @@
 //! | [`passes`] | `graph` | the ordered list of graph rewrites, each with a report |
 //! | [`cpu`] | `graph`, `weights` | the reference: one plain function an operation, sums in f64. Knows nothing of kernels |
 //! | [`kernels`] | `graph` | a file a kernel family: variants, launch, weight packing, WGSL. Plain data |
-//! | [`plan`] | `graph`, `kernels`, `weights` | dispatches, buffers, weight ranges and exact counters. Plain data |
+//! | [`plan`] | `graph`, `kernels`, `weights` | dispatches (and which convolutions share one), buffers, weight ranges and exact counters. Plain data |
 //! | [`draw`] | `graph`, `plan` | pictures as text: graphs, blocks with their dispatches, models as points |
 //! | [`gpu`] | `graph`, `kernels`, `plan`, `weights` | devices, pipelines, executor; alone in naming `wgpu`. Never sees a model |
 //! | [`preprocess`] | `zoo` | decode (alone in naming the image crates), resize, crop, normalise, as Pillow and timm do |

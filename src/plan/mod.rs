@@ -1,8 +1,8 @@
 //! The plan: a network lowered to a list of dispatches over a few buffers. Data only, no wgpu.
 //!
-//! [`Plan::new`] takes a graph (after the passes) and an input shape; it chooses kernels (`lower`),
-//! places values in buffers (`memory`) and counts. [`WeightLayout`] places packed weights; it depends on
-//! the graph alone, so plans for other batches and resolutions share the same weight buffers.
+//! [`Plan::new`] takes a graph (after the passes) and an input shape; it decides which convolutions share a dispatch
+//! (`fusion`), chooses kernels (`lower`), places values in buffers (`memory`) and counts. [`WeightLayout`] places packed
+//! weights; it depends on the graph alone, so plans for other batches and resolutions share the same weight buffers.
 
 mod fusion;
 mod lower;
