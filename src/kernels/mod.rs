@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::graph::Join;
 use crate::tensor::{Padding, Shape, window};
 use std::borrow::Cow;
+use text::wgsl;
 
 pub mod channel_copy;
 mod channels;
@@ -24,6 +25,7 @@ pub mod pointwise;
 pub mod pool;
 pub mod resize_normalize;
 pub mod squeeze_excite;
+mod text;
 
 pub use channels::Channels;
 
@@ -122,12 +124,12 @@ pub struct Family {
     workgroup_bytes: fn(&KernelKey) -> u32,
 }
 
-const PRELUDE: &str = include_str!("../../shaders/common/prelude_f32.wgsl");
-const ACTIVATION: &str = include_str!("../../shaders/common/activation.wgsl");
-const JOIN: &str = include_str!("../../shaders/common/join.wgsl");
-const POINTWISE: &str = include_str!("../../shaders/common/pointwise.wgsl");
-const POINTWISE_QUADS: &str = include_str!("../../shaders/common/pointwise_quads.wgsl");
-const TILE: &str = include_str!("../../shaders/common/tile.wgsl");
+const PRELUDE: &str = wgsl!("common/prelude_f32.wgsl");
+const ACTIVATION: &str = wgsl!("common/activation.wgsl");
+const JOIN: &str = wgsl!("common/join.wgsl");
+const POINTWISE: &str = wgsl!("common/pointwise.wgsl");
+const POINTWISE_QUADS: &str = wgsl!("common/pointwise_quads.wgsl");
+const TILE: &str = wgsl!("common/tile.wgsl");
 
 /// Every family.
 pub const FAMILIES: &[Family] = &[
@@ -135,99 +137,84 @@ pub const FAMILIES: &[Family] = &[
         name: pointwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[
-            PRELUDE,
-            ACTIVATION,
-            JOIN,
-            TILE,
-            POINTWISE,
-            POINTWISE_QUADS,
-            include_str!("../../shaders/pointwise.wgsl"),
-        ],
+        parts: &[PRELUDE, ACTIVATION, JOIN, TILE, POINTWISE, POINTWISE_QUADS, wgsl!("pointwise.wgsl")],
         workgroup_bytes: pointwise::workgroup_bytes,
     },
     Family {
         name: pointwise::SUBGROUP_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: true,
-        parts: &[
-            PRELUDE,
-            ACTIVATION,
-            JOIN,
-            POINTWISE,
-            POINTWISE_QUADS,
-            include_str!("../../shaders/pointwise_subgroup.wgsl"),
-        ],
+        parts: &[PRELUDE, ACTIVATION, JOIN, POINTWISE, POINTWISE_QUADS, wgsl!("pointwise_subgroup.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: pointwise::LANES_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, POINTWISE, include_str!("../../shaders/pointwise_lanes.wgsl")],
+        parts: &[PRELUDE, ACTIVATION, JOIN, POINTWISE, wgsl!("pointwise_lanes.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: depthwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::Squeeze],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, include_str!("../../shaders/depthwise.wgsl")],
+        parts: &[PRELUDE, ACTIVATION, JOIN, wgsl!("depthwise.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: conv::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, TILE, include_str!("../../shaders/conv.wgsl")],
+        parts: &[PRELUDE, ACTIVATION, JOIN, TILE, wgsl!("conv.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: squeeze_excite::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, include_str!("../../shaders/squeeze_excite.wgsl")],
+        parts: &[PRELUDE, ACTIVATION, wgsl!("squeeze_excite.wgsl")],
         workgroup_bytes: squeeze_excite::workgroup_bytes,
     },
     Family {
         name: head_pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, TILE, include_str!("../../shaders/head_pool.wgsl")],
+        parts: &[PRELUDE, ACTIVATION, TILE, wgsl!("head_pool.wgsl")],
         workgroup_bytes: head_pool::workgroup_bytes,
     },
     Family {
         name: global_pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output],
         subgroups: false,
-        parts: &[PRELUDE, include_str!("../../shaders/global_pool.wgsl")],
+        parts: &[PRELUDE, wgsl!("global_pool.wgsl")],
         workgroup_bytes: global_pool::workgroup_bytes,
     },
     Family {
         name: resize_normalize::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroups: false,
-        parts: &[include_str!("../../shaders/resize_normalize.wgsl")],
+        parts: &[wgsl!("resize_normalize.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: elementwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, ACTIVATION, JOIN, include_str!("../../shaders/elementwise.wgsl")],
+        parts: &[PRELUDE, ACTIVATION, JOIN, wgsl!("elementwise.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output],
         subgroups: false,
-        parts: &[PRELUDE, include_str!("../../shaders/pool.wgsl")],
+        parts: &[PRELUDE, wgsl!("pool.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: channel_copy::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output, Role::Residual],
         subgroups: false,
-        parts: &[PRELUDE, include_str!("../../shaders/channel_copy.wgsl")],
+        parts: &[PRELUDE, wgsl!("channel_copy.wgsl")],
         workgroup_bytes: |_| 0,
     },
 ];
