@@ -4,6 +4,7 @@
 #   scripts/web.sh build            the package in web/dist
 #   scripts/web.sh serve            builds, then serves the page on http://localhost:8080 (PORT=... for another port)
 #   scripts/web.sh test [PATTERN]   builds, then runs the browser tests (those whose name fits) in headless Chromium
+#   scripts/web.sh bench [OPTIONS]  builds, then measures the package beside its peers, see benches/web/README.md
 #
 # Needs Rust (rustup, or Debian's rustc-web where rustup cannot fetch) and Node.js; tests need Chromium. On a
 # Debian-like system what is missing is installed, as root or through sudo.
@@ -19,11 +20,12 @@ apt_install() {
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
+# What a folder's package.json names.
 node_modules() {
     command -v npm >/dev/null || apt_install nodejs npm
-    if [ ! web/node_modules/.package-lock.json -nt web/package-lock.json ]; then
-        npm ci --prefix web --no-audit --no-fund --loglevel=error
-        touch web/node_modules/.package-lock.json
+    if [ ! "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ]; then
+        npm ci --prefix "$1" --no-audit --no-fund --loglevel=error
+        touch "$1/node_modules/.package-lock.json"
     fi
 }
 
@@ -41,7 +43,7 @@ compiler() {
 }
 
 build() {
-    node_modules
+    node_modules web
     compiler
     local target="${CARGO_TARGET_DIR:-target}"
     env -u RUSTC_BOOTSTRAP CARGO_TARGET_DIR="$target/bindgen" cargo build --quiet --release --locked --manifest-path web/bindgen/Cargo.toml
@@ -74,5 +76,6 @@ case "${1:-}" in
 build) build ;;
 serve) build && exec node web/serve.mjs ;;
 test) build && find_chromium && shift && run_tests "$@" ;;
+bench) build && find_chromium && node_modules benches/web && shift && node benches/web/compare.mjs "$@" ;;
 *) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//' && exit 2 ;;
 esac

@@ -40,11 +40,11 @@
 //! # Rooms
 //!
 //! Each module is a room with a short list of what it may import. `tests/it/rooms.rs` is that list, and enforces it.
-//! [`error`], [`tensor`] and `clock` are everyone's.
+//! [`error`], [`tensor`], `clock` and `json` are everyone's.
 //!
 //! | room | may import | what lives there |
 //! |---|---|---|
-//! | [`error`], [`tensor`], `clock` | | the one error enum; host tensors, shapes and the one padding rule; a clock that exists in browsers |
+//! | [`error`], [`tensor`], `clock`, `json` | | the one error enum; host tensors, shapes and the one padding rule; a clock that exists in browsers; JSON as a tree |
 //! | [`graph`] | | the operations, nodes, shape inference and counts; parameters are names and shapes |
 //! | [`zoo`] | `graph` | families as tables and wiring, the registry, preprocessing facts |
 //! | [`weights`] | `graph` | checkpoints (alone in naming `safetensors`), naming schemes, checks, synthetic weights |
@@ -72,6 +72,7 @@
 #![warn(missing_docs)]
 
 mod clock;
+mod json;
 
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
 pub mod cli;

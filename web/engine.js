@@ -8,7 +8,6 @@ let ready;
 
 /** Fetches and compiles the module once. */
 function start() {
-  // What is resolved is the module's exports, its memory among them.
   ready ??= init({ module_or_path: new URL('./mbconv.wasm', import.meta.url) }).catch((error) => {
     ready = undefined;
     throw failure('DownloadError', `mbconv.wasm: could not be loaded (${error.message})`, error);
@@ -21,7 +20,7 @@ export const withEngine = (work) => work(wasm);
 
 export async function models() {
   await start();
-  return JSON.parse(wasm.models());
+  return wasm.models();
 }
 
 const engines = new Map();
@@ -43,16 +42,16 @@ export async function openEngine(device) {
   }
   const known = engines.get(device);
   if (known && !known.ended) return known.hold();
-  const { memory } = await start();
+  await start();
   const adapter = { info: device.adapterInfo ?? {}, features: device.features, limits: device.limits };
-  const engine = new Engine(device, adapter, await handOver(device, adapter, () => wasm.Engine.open()), memory, false);
+  const engine = new Engine(device, adapter, await handOver(device, adapter, () => wasm.Engine.open()), false);
   engines.set(device, engine);
   return engine.hold();
 }
 
 async function create() {
-  const [{ device, adapter }, { memory }] = await Promise.all([openDevice(), start()]);
-  return new Engine(device, adapter, await handOver(device, adapter, () => wasm.Engine.open()), memory, true);
+  const [{ device, adapter }] = await Promise.all([openDevice(), start()]);
+  return new Engine(device, adapter, await handOver(device, adapter, () => wasm.Engine.open()), true);
 }
 
 async function openDevice() {
@@ -83,11 +82,10 @@ class Engine {
   #holders = 0;
   ended = false;
 
-  constructor(device, adapter, inner, memory, ours) {
+  constructor(device, adapter, inner, ours) {
     this.device = device;
     this.adapter = adapter;
     this.wasm = inner;
-    this.memory = memory;
     this.ours = ours;
     device.lost.then(() => (this.ended = true));
   }
@@ -118,11 +116,8 @@ class Engine {
   }
 
   facts() {
-    const { facts, class: kernels, pipelines } = JSON.parse(this.wasm.facts());
     const { vendor = '', architecture = '', description = '' } = this.adapter.info;
-    const { timestamps, f16, caps: limits } = facts;
-    const wasmBytes = this.memory.buffer.byteLength;
-    return { vendor, architecture, description, kernels, pipelines, timestamps, f16, limits, wasmBytes };
+    return { vendor, architecture, description, ...this.wasm.facts() };
   }
 
   /** Work on the device; what fails because it went says so. */

@@ -45,7 +45,7 @@ async function build(engine, { labels, signal }, make) {
   try {
     inner = await engine.guard(() => make(engine.wasm));
     signal?.throwIfAborted();
-    const facts = JSON.parse(inner.describe(1));
+    const facts = inner.describe(1);
     const names = await labelsOf(labels ?? facts.labels, facts.classes, signal);
     if (!names || names.length === facts.classes) return new Model(engine, inner, facts, names);
     throw failure('BadInputError', `${names.length} labels, but the model has ${facts.classes} classes`);
@@ -153,7 +153,7 @@ export class Model {
   describe(batch = 1) {
     this.#check();
     if (batch === 1) return structuredClone(this.#facts);
-    return JSON.parse(this.#inner.describe(batch));
+    return this.#inner.describe(batch);
   }
 
   async profile(input) {
@@ -170,7 +170,7 @@ export class Model {
         const total = performance.now() - start;
         const border = calls.stop();
         const [upload, compute, readback] = await inner.phases(picture, size);
-        const { ms, gpuClock } = JSON.parse(await inner.profile(1));
+        const { ms, gpuClock } = await inner.profile(1);
         const steps = this.#facts.steps.map((step, i) => ({ ...step, ms: ms[i] }));
         return { ms: total, phases: { upload, compute, readback }, border, gpuClock, steps };
       });

@@ -20,7 +20,7 @@ export async function checkWith({ device, adapter }, { arch, bytes }, input, sha
   let model;
   try {
     model = await engine.load(bytes, arch, arch);
-    const checks = JSON.parse(await model.verify(engine, input, shape, onStep));
+    const checks = await model.verify(engine, input, shape, onStep);
     return { checks, passes: checks.every((c) => c.passes) };
   } finally {
     model?.free();

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::graph::Join;
 use crate::tensor::{Dtype, Padding, Shape, window};
 use std::borrow::Cow;
+use text::wgsl;
 
 pub mod channel_copy;
 mod channels;
@@ -27,6 +28,7 @@ pub mod pointwise;
 pub mod pool;
 pub mod resize_normalize;
 pub mod squeeze_excite;
+mod text;
 
 pub use channels::Channels;
 
@@ -179,20 +181,20 @@ pub struct Family {
     workgroup_bytes: fn(&KernelKey) -> u32,
 }
 
-const READ_F32: &str = include_str!("../../shaders/common/read_f32.wgsl");
-const READ_F16: &str = include_str!("../../shaders/common/read_f16.wgsl");
-const READ_HALF: &str = include_str!("../../shaders/common/read_half.wgsl");
-const WRITE_F32: &str = include_str!("../../shaders/common/write_f32.wgsl");
-const WRITE_F16: &str = include_str!("../../shaders/common/write_f16.wgsl");
-const WRITE_HALF: &str = include_str!("../../shaders/common/write_half.wgsl");
-const FUSED: &str = include_str!("../../shaders/common/fused.wgsl");
+const READ_F32: &str = wgsl!("common/read_f32.wgsl");
+const READ_F16: &str = wgsl!("common/read_f16.wgsl");
+const READ_HALF: &str = wgsl!("common/read_half.wgsl");
+const WRITE_F32: &str = wgsl!("common/write_f32.wgsl");
+const WRITE_F16: &str = wgsl!("common/write_f16.wgsl");
+const WRITE_HALF: &str = wgsl!("common/write_half.wgsl");
+const FUSED: &str = wgsl!("common/fused.wgsl");
 /// Bytes of workgroup memory of `shaders/common/fused.wgsl`.
 const FUSED_BYTES: u32 = 16_384;
-const ACTIVATION: &str = include_str!("../../shaders/common/activation.wgsl");
-const JOIN: &str = include_str!("../../shaders/common/join.wgsl");
-const POINTWISE: &str = include_str!("../../shaders/common/pointwise.wgsl");
-const POINTWISE_QUADS: &str = include_str!("../../shaders/common/pointwise_quads.wgsl");
-const TILE: &str = include_str!("../../shaders/common/tile.wgsl");
+const ACTIVATION: &str = wgsl!("common/activation.wgsl");
+const JOIN: &str = wgsl!("common/join.wgsl");
+const POINTWISE: &str = wgsl!("common/pointwise.wgsl");
+const POINTWISE_QUADS: &str = wgsl!("common/pointwise_quads.wgsl");
+const TILE: &str = wgsl!("common/tile.wgsl");
 
 /// Every family.
 pub const FAMILIES: &[Family] = &[
@@ -200,28 +202,28 @@ pub const FAMILIES: &[Family] = &[
         name: pointwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[ACTIVATION, JOIN, TILE, POINTWISE, POINTWISE_QUADS, include_str!("../../shaders/pointwise.wgsl")],
+        parts: &[ACTIVATION, JOIN, TILE, POINTWISE, POINTWISE_QUADS, wgsl!("pointwise.wgsl")],
         workgroup_bytes: pointwise::workgroup_bytes,
     },
     Family {
         name: pointwise::SUBGROUP_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: true,
-        parts: &[ACTIVATION, JOIN, POINTWISE, POINTWISE_QUADS, include_str!("../../shaders/pointwise_subgroup.wgsl")],
+        parts: &[ACTIVATION, JOIN, POINTWISE, POINTWISE_QUADS, wgsl!("pointwise_subgroup.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: pointwise::LANES_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[ACTIVATION, JOIN, POINTWISE, include_str!("../../shaders/pointwise_lanes.wgsl")],
+        parts: &[ACTIVATION, JOIN, POINTWISE, wgsl!("pointwise_lanes.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: depthwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::Squeeze],
         subgroups: false,
-        parts: &[ACTIVATION, JOIN, include_str!("../../shaders/depthwise.wgsl")],
+        parts: &[ACTIVATION, JOIN, wgsl!("depthwise.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
@@ -236,77 +238,77 @@ pub const FAMILIES: &[Family] = &[
             Role::NextWeights,
         ],
         subgroups: false,
-        parts: &[ACTIVATION, JOIN, FUSED, include_str!("../../shaders/expand_depthwise.wgsl")],
+        parts: &[ACTIVATION, JOIN, FUSED, wgsl!("expand_depthwise.wgsl")],
         workgroup_bytes: |_| FUSED_BYTES,
     },
     Family {
         name: depthwise_pointwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::NextWeights],
         subgroups: false,
-        parts: &[ACTIVATION, JOIN, FUSED, include_str!("../../shaders/depthwise_pointwise.wgsl")],
+        parts: &[ACTIVATION, JOIN, FUSED, wgsl!("depthwise_pointwise.wgsl")],
         workgroup_bytes: |_| FUSED_BYTES,
     },
     Family {
         name: conv::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual],
         subgroups: false,
-        parts: &[ACTIVATION, JOIN, TILE, include_str!("../../shaders/conv.wgsl")],
+        parts: &[ACTIVATION, JOIN, TILE, wgsl!("conv.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: squeeze_excite::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroups: false,
-        parts: &[ACTIVATION, include_str!("../../shaders/squeeze_excite.wgsl")],
+        parts: &[ACTIVATION, wgsl!("squeeze_excite.wgsl")],
         workgroup_bytes: squeeze_excite::workgroup_bytes,
     },
     Family {
         name: head_pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroups: false,
-        parts: &[ACTIVATION, TILE, include_str!("../../shaders/head_pool.wgsl")],
+        parts: &[ACTIVATION, TILE, wgsl!("head_pool.wgsl")],
         workgroup_bytes: head_pool::workgroup_bytes,
     },
     Family {
         name: global_pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output],
         subgroups: false,
-        parts: &[include_str!("../../shaders/global_pool.wgsl")],
+        parts: &[wgsl!("global_pool.wgsl")],
         workgroup_bytes: global_pool::workgroup_bytes,
     },
     Family {
         name: resize_normalize::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroups: false,
-        parts: &[include_str!("../../shaders/resize_normalize.wgsl")],
+        parts: &[wgsl!("resize_normalize.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: elementwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[ACTIVATION, JOIN, include_str!("../../shaders/elementwise.wgsl")],
+        parts: &[ACTIVATION, JOIN, wgsl!("elementwise.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: l2_norm::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroups: false,
-        parts: &[ACTIVATION, JOIN, include_str!("../../shaders/l2_norm.wgsl")],
+        parts: &[ACTIVATION, JOIN, wgsl!("l2_norm.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output],
         subgroups: false,
-        parts: &[include_str!("../../shaders/pool.wgsl")],
+        parts: &[wgsl!("pool.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: channel_copy::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output, Role::Residual],
         subgroups: false,
-        parts: &[include_str!("../../shaders/channel_copy.wgsl")],
+        parts: &[wgsl!("channel_copy.wgsl")],
         workgroup_bytes: |_| 0,
     },
 ];

@@ -2,10 +2,11 @@
 
 use super::Bundle;
 use crate::error::{Error, Result};
+use crate::json::Json;
 use crate::vision::Labels;
 use crate::weights::Checkpoint;
 use crate::zoo::{self, CropMode, Interpolation, Preprocess};
-use serde_json::Value;
+use serde::de::value::StrDeserializer;
 
 impl Bundle {
     /// A checkpoint described by the text of a `config.json`; `path` names it in errors. Architecture, class count,
@@ -14,7 +15,7 @@ impl Bundle {
     /// # Errors
     /// [`Error::BadInput`] naming the key, and those of [`Bundle::new`].
     pub fn with_config(path: &str, text: &str, checkpoint: Checkpoint) -> Result<Self> {
-        let json = serde_json::from_str(text).map_err(|e| Error::bad(path, format!("not JSON: {e}")))?;
+        let json = Json::parse(text).map_err(|e| Error::bad(path, format!("not JSON: {e}")))?;
         let config = Config { path: path.to_string(), json };
         let model = zoo::find(&config.architecture()?)?;
         let mut bundle = Self::new(model, checkpoint)?;
@@ -34,14 +35,14 @@ impl Bundle {
 /// A timm `config.json`.
 struct Config {
     path: String,
-    json: Value,
+    json: Json,
 }
 
 impl Config {
     /// A key of `pretrained_cfg`, else of the top level.
-    fn get(&self, key: &str) -> Option<&Value> {
+    fn get(&self, key: &str) -> Option<&Json> {
         let nested = self.json.get("pretrained_cfg").and_then(|c| c.get(key));
-        nested.or_else(|| self.json.get(key)).filter(|v| !v.is_null())
+        nested.or_else(|| self.json.get(key)).filter(|v| !matches!(v, Json::Null))
     }
 
     fn bad(&self, key: &str, problem: String) -> Error {
@@ -49,14 +50,14 @@ impl Config {
     }
 
     fn architecture(&self) -> Result<String> {
-        let name = self.json.get("architecture").or_else(|| self.get("architecture")).and_then(Value::as_str);
+        let name = self.json.get("architecture").or_else(|| self.get("architecture")).and_then(Json::as_str);
         name.map(str::to_string)
             .ok_or_else(|| self.bad("architecture", "missing: it names the model, such as \"efficientnet_b0\"".into()))
     }
 
     fn number(&self, key: &str) -> Result<Option<f64>> {
         // The top level counts first: a fine-tuned model keeps the pretrained one's facts below it.
-        let Some(value) = self.json.get(key).filter(|v| !v.is_null()).or_else(|| self.get(key)) else {
+        let Some(value) = self.json.get(key).filter(|v| !matches!(v, Json::Null)).or_else(|| self.get(key)) else {
             return Ok(None);
         };
         value.as_f64().map(Some).ok_or_else(|| self.bad(key, format!("must be a number, is {value}")))
@@ -64,7 +65,7 @@ impl Config {
 
     fn list<const N: usize>(&self, key: &str) -> Result<Option<[f64; N]>> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        let numbers: Option<Vec<f64>> = value.as_array().and_then(|a| a.iter().map(Value::as_f64).collect());
+        let numbers: Option<Vec<f64>> = value.as_list().and_then(|a| a.iter().map(Json::as_f64).collect());
         let array = numbers.and_then(|n| <[f64; N]>::try_from(n).ok());
         array.map(Some).ok_or_else(|| self.bad(key, format!("must be a list of {N} numbers, is {value}")))
     }
@@ -73,16 +74,19 @@ impl Config {
     fn per_channel(&self, key: &str, channels: usize) -> Result<Option<Vec<f32>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let numbers: Option<Vec<f32>> =
-            value.as_array().and_then(|a| a.iter().map(|v| v.as_f64().map(|v| v as f32)).collect());
+            value.as_list().and_then(|a| a.iter().map(|v| v.as_f64().map(|v| v as f32)).collect());
         match numbers.filter(|n| n.len() == channels || n.len() == 1) {
             Some(numbers) => Ok(Some(numbers)),
             None => Err(self.bad(key, format!("must be a list of {channels} numbers, one a channel, is {value}"))),
         }
     }
 
+    /// One of serde's names for the variants of an enum.
     fn text<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        serde_json::from_value(value.clone()).map(Some).map_err(|e| self.bad(key, e.to_string()))
+        let Some(name) = value.as_str() else { return Err(self.bad(key, format!("must be a text, is {value}"))) };
+        let name = StrDeserializer::<serde::de::value::Error>::new(name);
+        T::deserialize(name).map(Some).map_err(|e| self.bad(key, e.to_string()))
     }
 
     fn preprocess(&self, defaults: Preprocess, channels: usize) -> Result<Preprocess> {
@@ -109,15 +113,15 @@ impl Config {
     /// `label_names` (a list, or one name for all of ImageNet's), described by `label_descriptions`; or `id2label`.
     fn labels(&self, classes: usize) -> Result<Option<Labels>> {
         let descriptions = self.get("label_descriptions");
-        let described = |name: &Value| match descriptions.and_then(|d| d.get(name.as_str()?)) {
+        let described = |name: &Json| match descriptions.and_then(|d| d.get(name.as_str()?)) {
             Some(text) => Some(text.clone()),
             None => Some(name.clone()),
         };
         let list = match (self.get("label_names"), self.get("id2label")) {
-            (Some(Value::Array(names)), _) => Value::Array(names.iter().filter_map(described).collect()),
+            (Some(Json::List(names)), _) => Json::List(names.iter().filter_map(described).collect()),
             (_, Some(map)) => map.clone(),
             _ => return Ok(None),
         };
-        Labels::parse(&self.path, &list.to_string(), classes).map(Some)
+        Labels::from_json(&self.path, &list, classes).map(Some)
     }
 }

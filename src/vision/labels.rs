@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::json::Json;
 
 /// One name per class, or none at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,8 +64,17 @@ impl Labels {
         let names = match text.trim_start().chars().next() {
             Some('[' | '{') => from_json(text),
             _ => from_lines(text),
-        }
-        .map_err(|problem| Error::bad(source, problem))?;
+        };
+        Self::checked(source, names, classes)
+    }
+
+    /// As [`Labels::parse`], from JSON that was read already.
+    pub(crate) fn from_json(source: &str, json: &Json, classes: usize) -> Result<Self> {
+        Self::checked(source, names(json), classes)
+    }
+
+    fn checked(source: &str, names: Result<Vec<String>, String>, classes: usize) -> Result<Self> {
+        let names = names.map_err(|problem| Error::bad(source, problem))?;
         if names.len() != classes {
             return Err(Error::bad(source, format!("{} labels, but the model has {classes} classes", names.len())));
         }
@@ -113,19 +123,22 @@ fn from_lines(text: &str) -> Result<Vec<String>, String> {
 }
 
 fn from_json(text: &str) -> Result<Vec<String>, String> {
-    use serde_json::Value;
-    let value: Value = serde_json::from_str(text).map_err(|e| format!("not valid JSON: {e}"))?;
-    let entries: Vec<&Value> = match value.get("id2label").unwrap_or(&value) {
-        Value::Array(list) => list.iter().collect(),
-        Value::Object(map) => (0..map.len())
+    let value = Json::parse(text).map_err(|e| format!("not valid JSON: {e}"))?;
+    names(value.get("id2label").unwrap_or(&value))
+}
+
+fn names(value: &Json) -> Result<Vec<String>, String> {
+    let entries: Vec<&Json> = match value {
+        Json::List(list) => list.iter().collect(),
+        Json::Object(map) => (0..map.len())
             .map(|i| {
                 map.get(&i.to_string()).ok_or_else(|| format!("{} labels, but none has the key \"{i}\"", map.len()))
             })
             .collect::<Result<_, _>>()?,
         _ => return Err("the JSON is neither a list of labels nor an object with the keys \"0\", \"1\", ...".into()),
     };
-    let name = |(i, v): (usize, &Value)| {
-        let v = v.as_array().and_then(|list| list.last()).unwrap_or(v);
+    let name = |(i, v): (usize, &Json)| {
+        let v = v.as_list().and_then(|list| list.last()).unwrap_or(v);
         v.as_str().map(String::from).ok_or_else(|| format!("label {i} is not text: {v}"))
     };
     entries.into_iter().enumerate().map(name).collect()

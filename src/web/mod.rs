@@ -1,5 +1,5 @@
-//! What JavaScript calls in a browser. Thin: everything is in `session`; texts and numbers cross the border as JSON
-//! and typed arrays. `web/index.js` is the package around it, and where users' documentation is.
+//! What JavaScript calls in a browser. Thin: everything is in `session`; facts and numbers cross the border as plain
+//! objects and typed arrays. `web/index.js` is the package around it, and where users' documentation is.
 
 mod error;
 mod image;
@@ -42,8 +42,8 @@ impl Engine {
         })
     }
 
-    /// [`crate::gpu::AdapterFacts`] and the class of kernels chosen, JSON.
-    pub fn facts(&self) -> String {
+    /// [`crate::gpu::AdapterFacts`] and the class of kernels chosen.
+    pub fn facts(&self) -> JsValue {
         report::facts(&self.0)
     }
 
@@ -80,9 +80,9 @@ pub fn top(logits: Vec<f32>, k: usize) -> Vec<f32> {
     vision::top_k(&logits, k).into_iter().flat_map(|(class, _)| [class as f32, probabilities[class]]).collect()
 }
 
-/// The registered models: name, family, resolution and published figures, JSON.
+/// The registered models: name, family, resolution and published figures.
 #[wasm_bindgen]
-pub fn models() -> String {
+pub fn models() -> JsValue {
     report::models()
 }
 
@@ -96,11 +96,11 @@ pub struct Model {
 
 #[wasm_bindgen]
 impl Model {
-    /// Architecture, shapes, plan and counters for a batch of `n` at the model's own size, JSON.
+    /// Architecture, shapes, plan and counters for a batch of `n` at the model's own size.
     ///
     /// # Errors
     /// Those of [`crate::plan::Plan::new`].
-    pub fn describe(&self, n: usize) -> Result<String, JsValue> {
+    pub fn describe(&self, n: usize) -> Result<JsValue, JsValue> {
         report::describe(&self.session, n).map_err(js)
     }
 

@@ -1,19 +1,19 @@
 //! The CPU reference in the browser, and reference files. Only in the module that the package loads on demand.
 
 use super::error::js;
+use super::report::object;
 use super::{Engine, Model, tensor};
 use crate::session::{Golden, verify};
 use crate::tensor::Tensor;
 use crate::weights::{Checkpoint, Synthetic, serialize};
 use crate::zoo;
 use js_sys::{Array, Float32Array, Function, Uint8Array};
-use serde_json::json;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 impl Model {
     /// Compares every dispatch with the CPU reference, then the whole network, on a normalised NHWC input.
-    /// `progress(step, steps)` is called before each. JSON: [`crate::session::Report`]'s checks.
+    /// `progress(step, steps)` is called before each. [`crate::session::Report`]'s checks.
     ///
     /// # Errors
     /// Those of [`verify`].
@@ -23,7 +23,7 @@ impl Model {
         input: Vec<f32>,
         shape: Vec<u32>,
         progress: Function,
-    ) -> Result<String, JsValue> {
+    ) -> Result<Array, JsValue> {
         let input: Tensor = tensor(input, &shape)?;
         let report = |step: usize, steps: usize| {
             // What a listener throws is its own affair.
@@ -32,12 +32,18 @@ impl Model {
         let report =
             verify(&engine.0, self.session.target(), self.session.bundle(), &input, report).await.map_err(js)?;
         let check = |c: &crate::session::Check| {
-            json!({
-                "step": c.step, "label": c.label, "kernel": c.key, "shape": c.shape, "maxAbs": c.max_abs,
-                "relL2": c.rel_l2, "bound": c.bound, "passes": c.passes(),
-            })
+            object([
+                ("step", (c.step as u32).into()),
+                ("label", c.label.as_str().into()),
+                ("kernel", c.key.as_str().into()),
+                ("shape", c.shape.as_str().into()),
+                ("maxAbs", c.max_abs.into()),
+                ("relL2", c.rel_l2.into()),
+                ("bound", c.bound.into()),
+                ("passes", c.passes().into()),
+            ])
         };
-        Ok(json!(report.checks().map(check).collect::<Vec<_>>()).to_string())
+        Ok(report.checks().map(check).collect())
     }
 }
 

@@ -2,9 +2,12 @@
 
 use super::platform::{self, FileBytes};
 use crate::error::{Error, Result};
+use crate::json::Json;
 use half::{bf16, f16};
 use safetensors::Dtype;
-use safetensors::tensor::Metadata;
+use safetensors::tensor::{Metadata, SafeTensorError, TensorInfo};
+use serde::Deserialize;
+use serde::de::value::StrDeserializer;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -266,21 +269,59 @@ fn parse_header(bytes: &[u8]) -> Result<(Vec<Entry>, BTreeMap<String, String>), 
         ));
     }
     let (header, data) = rest.split_at(header_len as usize);
-    let header: Metadata = serde_json::from_slice(header).map_err(|e| format!("the header is not valid: {e}"))?;
-    if header.data_len() > data.len() {
-        return Err(format!("truncated: its tensors take {} bytes, the file has {}", header.data_len(), data.len()));
-    }
-    if header.data_len() < data.len() {
-        return Err(format!("{} bytes follow the last tensor", data.len() - header.data_len()));
-    }
+    let (tensors, metadata) = declared(header).map_err(|problem| format!("the header is not valid: {problem}"))?;
     let start = bytes.len() - data.len();
-    let entries = header.offset_keys().into_iter().filter_map(|name| {
-        let info = header.info(&name)?;
-        let range = start + info.data_offsets.0..start + info.data_offsets.1;
-        Some(Entry { shape: info.shape.clone(), data: Data::Stored(info.dtype, range), name })
-    });
-    let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-    Ok((entries.collect(), metadata))
+    let entry = |(name, info): &(String, TensorInfo)| {
+        // Checked below: until then a place may be beyond any memory.
+        let range = start.saturating_add(info.data_offsets.0)..start.saturating_add(info.data_offsets.1);
+        Entry { name: name.clone(), shape: info.shape.clone(), data: Data::Stored(info.dtype, range) }
+    };
+    let entries = tensors.iter().map(entry).collect();
+    let checked = Metadata::new(None, tensors).map_err(|e| format!("the header is not valid: {}", wrong(e)))?;
+    if checked.data_len() > data.len() {
+        return Err(format!("truncated: its tensors take {} bytes, the file has {}", checked.data_len(), data.len()));
+    }
+    if checked.data_len() < data.len() {
+        return Err(format!("{} bytes follow the last tensor", data.len() - checked.data_len()));
+    }
+    Ok((entries, metadata))
+}
+
+/// Names with shape and place, in the order of their data.
+type Tensors = Vec<(String, TensorInfo)>;
+
+/// What the header's JSON says: `{name: {dtype, shape, data_offsets}, ..., "__metadata__": {key: text}}`.
+fn declared(header: &[u8]) -> Result<(Tensors, BTreeMap<String, String>), String> {
+    let json = Json::parse(str::from_utf8(header).map_err(|_| "it is not UTF-8")?)?;
+    let (mut tensors, mut metadata) = (Vec::new(), BTreeMap::new());
+    for (name, value) in json.as_object().ok_or("it is no object")?.iter() {
+        if name == "__metadata__" {
+            for (key, value) in value.as_object().ok_or("its metadata is no object")?.iter() {
+                let value = value.as_str().ok_or_else(|| format!("metadata {key} is no text"))?;
+                metadata.insert(key.clone(), value.to_string());
+            }
+        } else {
+            let info = tensor_info(value).ok_or_else(|| format!("{name} is {value}"))?;
+            tensors.push((name.clone(), info));
+        }
+    }
+    tensors.sort_by_key(|tensor| tensor.1.data_offsets);
+    Ok((tensors, metadata))
+}
+
+fn tensor_info(value: &Json) -> Option<TensorInfo> {
+    let numbers = |key: &str| value.get(key)?.as_list()?.iter().map(Json::as_usize).collect::<Option<Vec<_>>>();
+    let dtype = StrDeserializer::<serde::de::value::Error>::new(value.get("dtype")?.as_str()?);
+    let &[start, end] = numbers("data_offsets")?.as_slice() else { return None };
+    Some(TensorInfo { dtype: Dtype::deserialize(dtype).ok()?, shape: numbers("shape")?, data_offsets: (start, end) })
+}
+
+fn wrong(error: SafeTensorError) -> String {
+    match error {
+        SafeTensorError::InvalidOffset(name) => format!("{name} does not begin where the tensor before it ends"),
+        SafeTensorError::TensorInvalidInfo => "a tensor's place and shape disagree".into(),
+        _ => "a tensor's shape is beyond any memory".into(),
+    }
 }
 
 /// What the file is when it opens like something people often take for a safetensors file.

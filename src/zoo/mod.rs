@@ -244,8 +244,8 @@ pub fn find(name: &str) -> Result<Model> {
 /// A multiplier from three digits that state it in percent.
 fn percent(digits: &str) -> Option<f64> {
     let three = digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit());
-    let percent: f64 = digits.parse().ok().filter(|&p| three && p > 0.0)?;
-    Some(percent / 100.0)
+    let percent: u32 = digits.parse().ok().filter(|&p| three && p > 0)?;
+    Some(f64::from(percent) / 100.0)
 }
 
 /// The graph of a registered model: [`find`], then [`Model::build`].
