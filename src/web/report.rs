@@ -55,7 +55,9 @@ pub fn facts(gpu: &Gpu) -> JsValue {
 
 pub fn models() -> JsValue {
     let row = |model: zoo::Model| {
-        let published = model.published.map_or(JsValue::NULL, |p| numbers!(p, params madds top1));
+        let published = model.published.map_or(JsValue::NULL, |p| {
+            object([("params", p.params.into()), ("madds", p.madds.into()), ("top1", p.top1.into())])
+        });
         object([
             ("name", model.name.into()),
             ("family", model.family.into()),
