@@ -40,3 +40,13 @@ export async function syntheticWeights(model) {
   await start();
   return wasm.synthetic(model);
 }
+
+/** Every kernel of every registered model, as WebGPU takes it. */
+export async function kernels() {
+  await start();
+  return wasm.kernels().map(([key, code, pairs]) => {
+    const constants = {};
+    for (let i = 0; i < pairs.length; i += 2) constants[pairs[i]] = pairs[i + 1];
+    return { key, code, constants };
+  });
+}

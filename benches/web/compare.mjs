@@ -96,7 +96,8 @@ function table(rows, model) {
   const ours = of('mbconv').length ? facts('mbconv') : { run: NaN, first: NaN };
   const line = (peer) => {
     const [runs, { run, first }] = [of(peer).flatMap((row) => row.ms), facts(peer)];
-    const range = `${Math.min(...runs).toFixed(0)}-${Math.max(...runs).toFixed(0)}`;
+    const lost = rows.filter((row) => row.model === model && row.peer === peer && row.failed).length;
+    const range = `${Math.min(...runs).toFixed(0)}-${Math.max(...runs).toFixed(0)}${lost ? `; ${lost} failed` : ''}`;
     const error = Math.max(...of(peer).map((row) => row.error)).toExponential(0);
     return [run, `| ${PEERS[peer][0]} | ${version(peer)} | ${run.toFixed(0)} (${range}) | ${(run / ours.run).toFixed(2)} | ${(first / 1000).toFixed(1)} | ${(first / ours.first).toFixed(2)} | ${error} |`];
   };

@@ -3,11 +3,15 @@
 use super::error::js;
 use super::report::object;
 use super::{Engine, Model, tensor};
+use crate::kernels::{AdapterClass, KernelKey};
+use crate::passes;
+use crate::plan::{Plan, Target, WeightLayout};
 use crate::session::{Golden, verify};
 use crate::tensor::Tensor;
 use crate::weights::{Checkpoint, Synthetic, serialize};
 use crate::zoo;
 use js_sys::{Array, Float32Array, Function, Uint8Array};
+use std::collections::BTreeSet;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -76,6 +80,32 @@ pub fn synthetic(arch: &str) -> Result<Vec<u8>, JsValue> {
     let graph = zoo::find(arch).and_then(|model| model.build(&model.options()));
     let weights = graph.and_then(|graph| Synthetic::default().state_of(&graph));
     weights.and_then(|state| file_of(&state)).map_err(js)
+}
+
+/// Every kernel that registered models run at their own size within WebGPU's default limits:
+/// `[key, WGSL, [name, value, ...] of its constants]` each.
+///
+/// # Errors
+/// [`crate::Error::Limit`] for a model that these limits do not allow, and those of [`Plan::new`].
+#[wasm_bindgen]
+pub fn kernels() -> Result<Array, JsValue> {
+    let mut keys = BTreeSet::new();
+    for model in zoo::models() {
+        let graph = passes::run(&model.build(&model.options()).map_err(js)?, &[]).0;
+        for class in [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SwiftShader] {
+            let target = Target { class, ..Target::web() };
+            let [h, w] = model.preprocess.size;
+            let plan = WeightLayout::new(&graph, &target.caps)
+                .and_then(|layout| Plan::new(&graph, &layout, &target, [1, h, w], &[]));
+            keys.extend(plan.map_err(js)?.steps.into_iter().map(|step| step.launch.key));
+        }
+    }
+    let kernel = |key: KernelKey| {
+        let constants = key.consts.iter().flat_map(|&(name, value)| [JsValue::from(name), value.into()]);
+        let source = crate::kernels::source(key.shader).map(String::from);
+        Array::of3(&key.to_string().into(), &source.into(), &constants.collect::<Array>())
+    };
+    Ok(keys.into_iter().map(kernel).collect())
 }
 
 fn file_of(checkpoint: &Checkpoint) -> crate::Result<Vec<u8>> {

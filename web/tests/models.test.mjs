@@ -149,6 +149,25 @@ test('profile names every dispatch and counts the calls across the border', asyn
   assert.equal(border.createBuffer ?? 0, 0);
 });
 
+test('every kernel of every registered model passes the browser’s compiler, within the default limits', async () => {
+  const { count, problems } = await page.evaluate(async () => {
+    const kernels = await (await window.reference()).kernels();
+    const device = await (await navigator.gpu.requestAdapter()).requestDevice();
+    const [modules, problems] = [new Map(), []];
+    const compile = async ({ key, code, constants }) => {
+      if (!modules.has(code)) modules.set(code, device.createShaderModule({ code }));
+      const compute = { module: modules.get(code), entryPoint: 'main', constants };
+      await device.createComputePipelineAsync({ layout: 'auto', compute }).catch((e) => problems.push(`${key}: ${e.message}`));
+    };
+    await Promise.all(kernels.map(compile));
+    device.destroy();
+    return { count: kernels.length, problems };
+  });
+  console.log(`  ${count} kernels`);
+  assert.deepEqual(problems, []);
+  assert.ok(count > 40, `${count}`);
+});
+
 test('models() lists the registry, and names that do not exist are answered with near ones', async () => {
   const { names, error } = await page.evaluate(async () => {
     const list = await mbconv.models();
