@@ -226,7 +226,8 @@ fn candidates(graph: &Graph, shapes: &[Shape], squeezed: &[bool], target: &Targe
 
 /// The window of a depthwise convolution, where the kernels have it.
 fn slide(x: Shape, conv: &Conv2d) -> Option<Window> {
-    let has = (1..=depthwise::MAX_KERNEL).contains(&conv.kernel) && (1..=2).contains(&conv.stride);
+    let has =
+        (1..=depthwise::MAX_KERNEL).contains(&conv.kernel) && (1..=2).contains(&conv.stride) && conv.dilation == 1;
     Window::over(x, conv.padding, conv.kernel, conv.stride).filter(|_| has)
 }
 
