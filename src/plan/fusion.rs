@@ -149,7 +149,7 @@ fn match_pairs(fusions: &mut [Fusion]) {
         let mut best = vec![(0, 0, false)];
         for (n, &i) in chain.iter().enumerate() {
             let (count, bytes, _) = best[n.saturating_sub(1)];
-            let (with, without) = ((count + 1, bytes + fusions[i].saved_bytes), (best[n].0, best[n].1));
+            let (with, without) = ((count + 1, bytes + fusions[i].args.size()), (best[n].0, best[n].1));
             best.push(if with >= without { (with.0, with.1, true) } else { (without.0, without.1, false) });
         }
         let mut n = chain.len();
@@ -159,6 +159,16 @@ fn match_pairs(fusions: &mut [Fusion]) {
                 fusions[other].verdict = Verdict::Taken;
             }
             n = n.saturating_sub(1 + usize::from(fused));
+        }
+    }
+}
+
+impl Args {
+    /// Size of the tensor between the two against that behind the depthwise convolution, on maps of any size.
+    fn size(&self) -> usize {
+        match self {
+            Self::ExpandDepthwise(args) => args.c * args.window.stride.pow(2),
+            Self::DepthwisePointwise(args) => args.c,
         }
     }
 }

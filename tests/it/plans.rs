@@ -99,7 +99,8 @@ fn least_in_whole_buffers(plan: &Plan) -> u64 {
 fn intermediates_stay_near_the_live_set() {
     for (model, fuse) in zoo::models().iter().flat_map(|m| [(m, Fuse::Auto), (m, Fuse::None)]) {
         let graph = fused(&model.name);
-        let target = Target { fuse, ..Target::web() };
+        let caps = Caps { max_buffer: 4 << 30, max_binding: 4 << 30, ..Caps::web_default() };
+        let target = Target { fuse, caps, ..Target::web() };
         let layout = WeightLayout::new(&graph, &target).unwrap();
         let p = Plan::new(&graph, &layout, &target, square(&model.name, 1), &[]).unwrap();
         let ratio = |bound: u64| p.counters.intermediate_bytes as f64 / bound as f64;
@@ -255,6 +256,22 @@ fn fusion_follows_the_target() {
     for p in [all, none, software, weighed, kept] {
         assert_placed(&p);
     }
+}
+
+/// No kernel dilates a depthwise convolution: an error, not a pair that computes something else.
+#[test]
+fn a_dilated_depthwise_convolution_is_not_fused() {
+    let mut b = Builder::new("dilated", 4, Padding::Same, 1e-5);
+    let x = b.input();
+    let x = b.conv("conv_pw", x, ConvArgs::pointwise(8)).unwrap();
+    let x = b.conv("conv_dw", x, ConvArgs { dilation: 2, ..ConvArgs::depthwise(8, 3, 1) }).unwrap();
+    let x = b.conv("conv_pwl", x, ConvArgs::pointwise(4)).unwrap();
+    b.output("y", x);
+    let (graph, _) = passes::run(&b.finish().unwrap(), &[]);
+    let target = Target { fuse: Fuse::All, ..Target::web() };
+    let layout = WeightLayout::new(&graph, &target).unwrap();
+    let error = Plan::new(&graph, &layout, &target, [1, 9, 9], &[]).unwrap_err().to_string();
+    assert!(error.contains("a dilated depthwise convolution has no kernel"), "{error}");
 }
 
 #[test]
