@@ -70,6 +70,8 @@
 //!
 //! With `default-features = false` the library takes tensors and pixels, and checkpoints from files or memory.
 #![warn(missing_docs)]
+// A browser's handles stay on their thread; the same code shares them between threads elsewhere.
+#![cfg_attr(target_arch = "wasm32", allow(clippy::arc_with_non_send_sync))]
 
 mod clock;
 mod json;

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { build } from 'esbuild';
 
 /** KB of 1000 bytes: the runtime is what a page loads before it can run anything. */
-const LIMITS = { raw: 485, brotli: 174 };
+const LIMITS = { raw: 516, brotli: 185 };
 
 const here = import.meta.dirname;
 const [from, dist] = [path.join(here, 'build'), path.join(here, 'dist')];

@@ -44,6 +44,8 @@ export interface LoadOptions {
   model?: string;
   /** timm's `config.json`: its text, its address, a `Blob` or the parsed object. Brings architecture, preprocessing, labels. */
   config?: string | URL | Blob | object;
+  /** How weights and activations are stored on the GPU (default `'f32'`); `'f16'` halves their memory. Arithmetic is f32. */
+  dtype?: 'f32' | 'f16';
   /** Names of the classes: a list, or a text with one a line or a JSON list. ImageNet's for 1000 classes if left out. */
   labels?: string[] | string | URL | Blob;
   /** A device of your own, with at least WebGPU's default limits. It stays yours: it is never destroyed. */

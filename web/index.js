@@ -26,7 +26,7 @@ export async function load(options = {}) {
       options.config === undefined ? undefined : textOf(options.config, both),
       opening,
     ]);
-    return await build(await opening, options, (e) => e.load(file.bytes, file.name, model, config));
+    return await build(await opening, options, (e) => e.load(file.bytes, file.name, model, config, options.dtype));
   } catch (error) {
     stop.abort(error);
     // Whatever failed, nobody holds the device any more.
@@ -40,14 +40,14 @@ export async function syntheticWeights(model) {
   return reference.syntheticWeights(model);
 }
 
-async function build(engine, { labels, signal }, make) {
+async function build(engine, { labels, signal, dtype }, make) {
   let inner;
   try {
     inner = await engine.guard(() => make(engine.wasm));
     signal?.throwIfAborted();
     const facts = inner.describe(1);
     const names = await labelsOf(labels ?? facts.labels, facts.classes, signal);
-    if (!names || names.length === facts.classes) return new Model(engine, inner, facts, names);
+    if (!names || names.length === facts.classes) return new Model(engine, inner, facts, names, dtype);
     throw failure('BadInputError', `${names.length} labels, but the model has ${facts.classes} classes`);
   } catch (error) {
     inner?.free();
@@ -86,14 +86,16 @@ export class Model {
   #inner;
   #facts;
   #labels;
+  #dtype;
   #running = new Set();
   #disposed;
 
-  constructor(engine, inner, facts, labels) {
+  constructor(engine, inner, facts, labels, dtype) {
     this.#engine = engine;
     this.#inner = inner;
     this.#facts = facts;
     this.#labels = labels;
+    this.#dtype = dtype;
   }
 
   get name() {
@@ -187,7 +189,7 @@ export class Model {
     this.#check();
     const { checkWith } = await import(/* @vite-ignore */ './reference.js');
     return this.#do((inner) =>
-      checkWith(this.#engine, { arch: this.name, bytes: inner.checkpoint() }, values, dimensions, onStep),
+      checkWith(this.#engine, { arch: this.name, bytes: inner.checkpoint(), dtype: this.#dtype }, values, dimensions, onStep),
     );
   }
 

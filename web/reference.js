@@ -14,12 +14,12 @@ function start() {
 }
 
 /** Checks of every dispatch and of the whole network, see `Model.verify`. */
-export async function checkWith({ device, adapter }, { arch, bytes }, input, shape, onStep = () => {}) {
+export async function checkWith({ device, adapter }, { arch, bytes, dtype }, input, shape, onStep = () => {}) {
   await start();
   const engine = await handOver(device, adapter, () => wasm.Engine.open());
   let model;
   try {
-    model = await engine.load(bytes, arch, arch);
+    model = await engine.load(bytes, arch, arch, undefined, dtype);
     const checks = await model.verify(engine, input, shape, onStep);
     return { checks, passes: checks.every((c) => c.passes) };
   } finally {

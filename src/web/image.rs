@@ -67,7 +67,6 @@ fn source(image: &JsValue) -> Result<ExternalImageSource> {
 
 /// The name in `Object.prototype.toString`, which is the same whatever window the object is from.
 fn class_of(value: &JsValue) -> String {
-    let text = js_sys::Object::from(value.clone()).to_string();
-    let text = String::from(js_sys::JsString::from(text));
+    let text = String::from(js_sys::Object::from(value.clone()).to_string());
     text.trim_start_matches("[object ").trim_end_matches(']').to_string()
 }

@@ -7,9 +7,11 @@ mod image;
 mod reference;
 mod report;
 
+use crate::error::Error;
 use crate::gpu::{Gpu, Resizer, Select};
+use crate::plan::Target;
 use crate::session::{Bundle, GpuSession};
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::{Dtype, Shape, Tensor};
 use crate::vision;
 use crate::weights::Checkpoint;
 use crate::zoo;
@@ -48,27 +50,30 @@ impl Engine {
     }
 
     /// Puts a safetensors file on the device. Its architecture is `arch`, or what the text of a `config.json` says, or
-    /// what the file itself says or fits.
+    /// what the file itself says or fits. It is stored as `dtype`, f32 or f16.
     ///
     /// # Errors
-    /// Those of [`Bundle::new`], [`Bundle::with_config`] and [`GpuSession::new`].
+    /// [`Error::Unknown`] for another `dtype`, and those of [`Bundle::new`], [`Bundle::with_config`] and [`GpuSession::with_target`].
     pub async fn load(
         &self,
         bytes: Vec<u8>,
         name: String,
         arch: Option<String>,
         config: Option<String>,
+        dtype: Option<String>,
     ) -> Result<Model, JsValue> {
+        let dtype = match dtype.as_deref() {
+            None | Some("f32") => Dtype::F32,
+            Some("f16") => Dtype::F16,
+            Some(other) => return Err(js(Error::unknown("dtype", other, ["f32", "f16"]))),
+        };
         let bundle = Checkpoint::from_bytes(name, bytes).and_then(|checkpoint| match (arch, config) {
             (Some(arch), _) => Bundle::new(zoo::find(&arch)?, checkpoint),
             (None, Some(config)) => Bundle::with_config("config.json", &config, checkpoint),
             (None, None) => Bundle::from_checkpoint(checkpoint),
         });
-        self.put(bundle.map_err(js)?).await
-    }
-
-    async fn put(&self, bundle: Bundle) -> Result<Model, JsValue> {
-        let session = GpuSession::new(Arc::clone(&self.0), bundle).await.map_err(js)?;
+        let target = Target { dtype, ..self.0.target() };
+        let session = GpuSession::with_target(Arc::clone(&self.0), bundle.map_err(js)?, target).await.map_err(js)?;
         Ok(Model { session, resizer: RefCell::default() })
     }
 }

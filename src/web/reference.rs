@@ -7,7 +7,7 @@ use crate::kernels::{AdapterClass, KernelKey};
 use crate::passes;
 use crate::plan::{Plan, Target, WeightLayout};
 use crate::session::{Golden, verify};
-use crate::tensor::Tensor;
+use crate::tensor::{Dtype, Tensor};
 use crate::weights::{Checkpoint, Synthetic, serialize};
 use crate::zoo;
 use js_sys::{Array, Float32Array, Function, Uint8Array};
@@ -93,16 +93,18 @@ pub fn kernels() -> Result<Array, JsValue> {
     for model in zoo::models() {
         let graph = passes::run(&model.build(&model.options()).map_err(js)?, &[]).0;
         for class in [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SwiftShader] {
-            let target = Target { class, ..Target::web() };
-            let [h, w] = model.preprocess.size;
-            let plan = WeightLayout::new(&graph, &target.caps)
-                .and_then(|layout| Plan::new(&graph, &layout, &target, [1, h, w], &[]));
-            keys.extend(plan.map_err(js)?.steps.into_iter().map(|step| step.launch.key));
+            for dtype in [Dtype::F32, Dtype::F16] {
+                let target = Target { class, dtype, ..Target::web() };
+                let [h, w] = model.preprocess.size;
+                let plan = WeightLayout::new(&graph, &target)
+                    .and_then(|layout| Plan::new(&graph, &layout, &target, [1, h, w], &[]));
+                keys.extend(plan.map_err(js)?.steps.into_iter().map(|step| step.launch.key));
+            }
         }
     }
     let kernel = |key: KernelKey| {
         let constants = key.consts.iter().flat_map(|&(name, value)| [JsValue::from(name), value.into()]);
-        let source = crate::kernels::source(key.shader).map(String::from);
+        let source = crate::kernels::source(&key).map(String::from);
         Array::of3(&key.to_string().into(), &source.into(), &constants.collect::<Array>())
     };
     Ok(keys.into_iter().map(kernel).collect())

@@ -1,4 +1,5 @@
 //! The model zoo: one file per family with its tables and wiring, and the registry of names.
+#![cfg_attr(feature = "web", allow(dead_code))]
 
 mod blocks;
 mod checkpoints;
@@ -55,6 +56,8 @@ pub const ALL: &[fn() -> Vec<Model>] = &[
     proxylessnas::models,
     resnet::models,
     shufflenet_v2::models,
+    // The package for browsers has no detectors, to be small.
+    #[cfg(not(feature = "web"))]
     ssd::models,
 ];
 

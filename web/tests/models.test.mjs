@@ -10,8 +10,9 @@ const root = path.join(import.meta.dirname, '../..');
 
 /** Reference files in tests/goldens, one a family: PyTorch's float64 outputs, within 1e-5 of the native CPU reference. */
 const MODELS = ['efficientnet_b0', 'mobilenetv2_100', 'mobilenetv3_large_100', 'mobilenext_100'];
-/** Relative L2 of the logits; `END_TO_END_BOUND` of the native side. */
+/** Relative L2 of the logits; `end_to_end_bound` of the native side. */
 const BOUND = 5e-5;
+const F16_BOUND = 8 * 2 ** -11 * Math.sqrt(66);
 
 let browser, site, page;
 before(async () => {
@@ -25,20 +26,20 @@ after(async () => {
   site?.close();
 });
 
-for (const name of MODELS) {
-  test(`${name}: logits are PyTorch's`, async () => {
-    const { error, finite } = await page.evaluate(async (name) => {
+for (const [name, dtype, bound] of [...MODELS.map((name) => [name, 'f32', BOUND]), ['efficientnet_b0', 'f16', F16_BOUND]]) {
+  test(`${name} in ${dtype}: logits are PyTorch's`, async () => {
+    const { error, finite } = await page.evaluate(async ([name, dtype]) => {
       const reference = await window.reference();
       const golden = await reference.golden(await bytes(`/goldens/${name}.safetensors`));
-      const model = await mbconv.load({ weights: golden.weights, model: golden.arch });
+      const model = await mbconv.load({ weights: golden.weights, model: golden.arch, dtype });
       const { outputs } = await model.run(golden.input, { shape: golden.shape });
       await model.dispose();
       const [got, want] = [outputs.logits.data, golden.logits];
       const sum = (f) => want.reduce((total, v, i) => total + f(v, i), 0);
       return { error: Math.sqrt(sum((v, i) => (got[i] - v) ** 2) / sum((v) => v ** 2)), finite: got.every(Number.isFinite) };
-    }, name);
-    console.log(`  relative L2 ${error.toExponential(2)}, bound ${BOUND.toExponential(0)}`);
-    assert.ok(finite && error <= BOUND, `${error}`);
+    }, [name, dtype]);
+    console.log(`  relative L2 ${error.toExponential(2)}, bound ${bound.toExponential(0)}`);
+    assert.ok(finite && error <= bound, `${error}`);
   });
 }
 
