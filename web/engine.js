@@ -107,7 +107,7 @@ class Engine {
   /** Throws where WebGPU may not read `picture`: inside of wasm, that would be the end of the module. */
   probe(picture) {
     const usage = GPUTextureUsage.COPY_DST | GPUTextureUsage.RENDER_ATTACHMENT;
-    this.pixel ??= this.device.createTexture({ label: 'probe', size: [1, 1], format: 'rgba8unorm', usage });
+    this.pixel ??= this.device.createTexture({ label: 'probe', size: { width: 1, height: 1 }, format: 'rgba8unorm', usage });
     try {
       this.device.queue.copyExternalImageToTexture({ source: picture }, { texture: this.pixel }, [1, 1]);
     } catch (error) {

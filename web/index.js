@@ -233,8 +233,9 @@ export class Model {
     const pictures = await Promise.all(given.map(pictureOf));
     try {
       signal?.throwIfAborted();
+      const sizes = pictures.flatMap(sizeOf);
       pictures.forEach((picture) => this.#engine.probe(picture));
-      const flat = await this.#do((inner) => inner.run_images(pictures, pictures.flatMap(sizeOf)));
+      const flat = await this.#do((inner) => inner.run_images(pictures, sizes));
       return { ...unpack(flat), single };
     } finally {
       pictures.forEach((picture, i) => picture !== given[i] && picture.close?.());
