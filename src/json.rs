@@ -75,7 +75,7 @@ impl Json {
     }
 }
 
-/// As in a file, on one line.
+/// On one line, for messages.
 impl fmt::Display for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -29,14 +29,18 @@ pub struct Args {
     /// Names of the classes, the background's first: one per line, or JSON (a list, or an object with "0", "1", ... or id2label)
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Only objects of at least this probability, 0 to 1 [default: the model's own]
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
-    score: f32,
+    /// Only objects of at least this probability, 0 to 1 [default: the model's own least]
+    #[arg(long, value_name = "P", value_parser = probability)]
+    score: Option<f32>,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print JSON: adapter, model, and for each picture what was found
     #[arg(long)]
     json: bool,
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(|| "must be a number from 0 to 1".into())
 }
 
 /// A picture and what is in it.
@@ -62,7 +66,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let mut searched = Vec::new();
     for path in &args.images {
-        let found = search(&session, path, args.score)?;
+        let found = search(&session, path, args.score.unwrap_or(0.0))?;
         if !args.json {
             write(out, &found, &session.bundle().labels)?;
         }

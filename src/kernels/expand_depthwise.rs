@@ -12,8 +12,7 @@ use crate::graph::{Activation, Join};
 pub const NAME: &str = "expand_depthwise";
 
 /// `y = act(depthwise(expand_act(x * v + b)) + c)`, joined with another tensor, or averaged over the
-/// positions. The window pads with zeros what the 1x1
-/// convolution gives, not what it reads.
+/// positions. The window pads with zeros what the 1x1 convolution gives, not what it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Args {
     /// The window of the depthwise convolution, its edge 1 to [`MAX_KERNEL`], its step 1 or 2.

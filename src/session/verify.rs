@@ -88,7 +88,8 @@ pub fn bound(terms: usize, dtype: Dtype) -> f64 {
     stored + u * (32.0 + 8.0 * (terms as f64).sqrt())
 }
 
-/// Verifies a model on a GPU, as planned for `target`, with one input. `progress` is called before each step with its number and their count.
+/// Verifies a model on a GPU, as planned for `target`, with one input. `progress` is called before each step with its
+/// number and their count.
 ///
 /// # Errors
 /// Those of planning and running; a difference is not an error but part of the report.

@@ -53,7 +53,8 @@ impl Engine {
     /// what the file itself says or fits. It is stored as `dtype`, f32 or f16.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for another `dtype`, and those of [`Bundle::new`], [`Bundle::with_config`] and [`GpuSession::with_target`].
+    /// [`Error::Unknown`] for another `dtype`, and those of [`Bundle::new`], [`Bundle::with_config`] and
+    /// [`GpuSession::with_target`].
     pub async fn load(
         &self,
         bytes: Vec<u8>,

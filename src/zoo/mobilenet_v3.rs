@@ -92,6 +92,7 @@ fn network(large: bool, width: f64, minimalistic: bool, tf: bool) -> Network {
 }
 
 /// The large network with half the channels from stride 32 on (the paper's section 6.3), torchvision's for detectors.
+#[cfg_attr(feature = "web", allow(dead_code))]
 pub(super) fn reduced_tail() -> Network {
     let mut network = network(true, 1.0, false, false);
     let by = Multipliers::width(1.0);

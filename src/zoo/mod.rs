@@ -1,8 +1,9 @@
 //! The model zoo: one file per family with its tables and wiring, and the registry of names.
-#![cfg_attr(feature = "web", allow(dead_code))]
 
 mod blocks;
 mod checkpoints;
+// Browsers have no detectors, see ALL.
+#[cfg_attr(feature = "web", allow(dead_code))]
 mod detector;
 pub mod efficientnet;
 mod efficientnet_v2;
@@ -24,6 +25,7 @@ mod position;
 mod proxylessnas;
 mod resnet;
 mod shufflenet_v2;
+#[cfg_attr(feature = "web", allow(dead_code))]
 mod ssd;
 mod stage;
 

@@ -1,7 +1,7 @@
 //! Every detector against PyTorch's float64 outputs: raw outputs on the CPU reference and every GPU, and detections.
 
 use crate::goldens::{CPU_BOUND, GPU_BOUND, check_taps, counts_are_pytorchs, run};
-use crate::support::{Golden, gpus, path, rel_l2};
+use crate::support::{Golden, cases, gpus, path, rel_l2};
 use mbconv::session::{Bundle, Device, Output, Session};
 use mbconv::vision::{self, Detection};
 use mbconv::weights::Synthetic;
@@ -112,28 +112,6 @@ fn gpu_meets_pytorch(name: &str) {
             check_taps(name, &device, &golden, &run(Device::Gpu(gpu), &golden), GPU_BOUND);
         }
     }
-}
-
-macro_rules! cases {
-    ($($name:ident)*) => {
-        pub const CASES: &[&str] = &[$(stringify!($name)),*];
-        $(mod $name {
-            #[test]
-            fn cpu() {
-                super::cpu_meets_pytorch(stringify!($name));
-            }
-
-            #[test]
-            fn gpu() {
-                super::gpu_meets_pytorch(stringify!($name));
-            }
-
-            #[test]
-            fn counts() {
-                super::counts_are_pytorchs(stringify!($name));
-            }
-        })*
-    };
 }
 
 cases! {

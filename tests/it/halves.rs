@@ -2,7 +2,7 @@
 
 use crate::support::{Golden, fitting, gpus, path, rel_l2, top5};
 use mbconv::gpu::Gpu;
-use mbconv::plan::{Plan, Target, WeightLayout};
+use mbconv::plan::{Fuse, Plan, Target, WeightLayout};
 use mbconv::session::{Bundle, Session, end_to_end_bound, verify};
 use mbconv::tensor::Dtype;
 use mbconv::weights::{Checkpoint, Synthetic, make_input, serialize};
@@ -33,7 +33,7 @@ fn bound(session: &Session, x: &Tensor) -> f64 {
 }
 
 fn name(gpu: &Gpu, target: &Target) -> String {
-    format!("{}, {}", gpu.facts(), if target.half { "half" } else { "packed" })
+    format!("{}, {}, fuse {:?}", gpu.facts(), if target.half { "half" } else { "packed" }, target.fuse)
 }
 
 #[test]
@@ -64,7 +64,9 @@ fn pytorchs_logits() {
     for arch in ["efficientnet_b0", "mobilenetv2_100", "mobilenetv3_large_100", "mobilenext_100", "tv_resnet18"] {
         let golden = Golden::load(arch);
         for gpu in gpus() {
-            for target in targets(&gpu) {
+            let fused = targets(&gpu).into_iter().map(|target| Target { fuse: Fuse::All, ..target });
+            let fused = fused.filter(|_| ["efficientnet_b0", "mobilenext_100"].contains(&arch));
+            for target in targets(&gpu).into_iter().chain(fused) {
                 let session = session(&gpu, &golden.bundle, &target);
                 let [first, again] = [(); 2].map(|()| block_on(session.run(&golden.input)).unwrap().values);
                 let (error, bound) = (rel_l2(&first["logits"].data, &golden.logits()), bound(&session, &golden.input));

@@ -113,7 +113,11 @@ fn intermediates_stay_near_the_live_set() {
         );
         // In these two families values of different steps both need the largest buffer, which groups do not see.
         let hidden = ["mobilenetv3_small", "shufflenet_v2"].iter().any(|family| model.name.contains(family));
-        let at_most = if hidden { 1.20 } else { 1.12 };
+        let at_most = match (hidden, fuse) {
+            (false, _) => 1.12,
+            (true, Fuse::None) => 1.18,
+            (true, _) => 1.20,
+        };
         assert!(ratio(live.max(least)) <= at_most, "{}: {:.3}x, at most {at_most}", model.name, ratio(live.max(least)));
         let near = ["efficientnet_b0", "efficientnet_lite0", "mobilenetv1_100", "mobilenetv2_100"];
         assert!(

@@ -46,6 +46,30 @@ impl Golden {
     }
 }
 
+/// Three tests of each reference case: the CPU reference, every GPU, and the counts, by functions of the module around.
+macro_rules! cases {
+    ($($name:ident)*) => {
+        pub const CASES: &[&str] = &[$(stringify!($name)),*];
+        $(mod $name {
+            #[test]
+            fn cpu() {
+                super::cpu_meets_pytorch(stringify!($name));
+            }
+
+            #[test]
+            fn gpu() {
+                super::gpu_meets_pytorch(stringify!($name));
+            }
+
+            #[test]
+            fn counts() {
+                super::counts_are_pytorchs(stringify!($name));
+            }
+        })*
+    };
+}
+pub(crate) use cases;
+
 /// Relative L2 error.
 pub fn rel_l2(got: &[f32], want: &[f32]) -> f64 {
     assert_eq!(got.len(), want.len());

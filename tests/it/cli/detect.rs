@@ -85,4 +85,8 @@ fn detectors_and_classifiers_are_told_apart() {
     assert!(error.contains("not a classifier's"), "{error}");
     let error = mbconv(&["detect", "missing.png", "--model", &weights, "--device", "cpu"]).error();
     assert!(error.starts_with("missing.png: "), "{error}");
+    for score in ["2", "NaN", "high"] {
+        let output = mbconv(&["detect", PICTURE, "--model", &weights, "--score", score]);
+        assert!(output.usage().contains("a number from 0 to 1"), "{score}");
+    }
 }
