@@ -1,11 +1,12 @@
 //! f16 storage: the same networks with half the bytes, against the reference in f32.
 
 use crate::support::{Golden, fitting, gpus, path, rel_l2, top5};
-use mbconv::gpu::Gpu;
+use mbconv::gpu::{Executor, Gpu, WeightBuffers};
+use mbconv::graph::{Activation, Builder};
 use mbconv::plan::{Fuse, Plan, Target, WeightLayout};
 use mbconv::session::{Bundle, Session, end_to_end_bound, verify};
-use mbconv::tensor::Dtype;
-use mbconv::weights::{Checkpoint, Synthetic, make_input, serialize};
+use mbconv::tensor::{Dtype, Padding};
+use mbconv::weights::{Checkpoint, Synthetic, Weights, make_input, serialize};
 use mbconv::zoo::{self, Options};
 use mbconv::{Shape, Tensor, cpu, passes};
 use pollster::block_on;
@@ -157,5 +158,27 @@ fn a_weight_that_f16_cannot_hold_is_named() {
         let target = targets(&gpu).remove(0);
         let error = block_on(Session::with_target(gpu.clone(), bundle.clone(), target)).err().unwrap().to_string();
         assert!(error.contains("100000 is too large for f16"), "{error}");
+    }
+}
+
+#[test]
+fn an_activation_that_f16_cannot_hold_becomes_its_largest_value() {
+    let mut b = Builder::new("large", 4, Padding::Same, 1e-5);
+    let x = b.input();
+    let twice = b.add("twice", x, x).unwrap();
+    let y = b.activation("y", twice, Activation::Relu).unwrap();
+    b.output("y", y);
+    let graph = b.finish().unwrap();
+    let weights = Weights::synthetic(&graph, &Synthetic::default()).unwrap();
+    let x = Tensor { shape: Shape::new(1, 1, 2, 4), data: [40_000.0_f32, -40_000.0].repeat(4) };
+    for gpu in gpus() {
+        for target in targets(&gpu) {
+            let layout = WeightLayout::new(&graph, &target).unwrap();
+            let plan = Plan::new(&graph, &layout, &target, [1, 1, 2], &[]).unwrap();
+            let buffers = block_on(WeightBuffers::new(&gpu, &graph, &layout, &weights)).unwrap();
+            let mut executor = block_on(Executor::new(&gpu, &buffers, plan)).unwrap();
+            let (got, _) = block_on(executor.run(Some(&x))).unwrap();
+            assert_eq!(got[0].data, [65_504.0, 0.0].repeat(4), "{}", name(&gpu, &target));
+        }
     }
 }
