@@ -3,7 +3,7 @@
 use crate::support::{Golden, fitting, gpus, path, rel_l2, top5};
 use mbconv::gpu::{Executor, Gpu, WeightBuffers};
 use mbconv::graph::{Activation, Builder};
-use mbconv::plan::{Fuse, Plan, Target, WeightLayout};
+use mbconv::plan::{Fuse, Plan, Target, ValueKind, WeightLayout};
 use mbconv::session::{Bundle, Session, end_to_end_bound, verify};
 use mbconv::tensor::{Dtype, Padding};
 use mbconv::weights::{Checkpoint, Synthetic, Weights, make_input, serialize};
@@ -131,10 +131,18 @@ fn half_the_bytes() {
         let last =
             exact.outputs.iter().filter_map(|o| exact.values[o.1].written).map(|step| &exact.steps[step].launch.key);
         let last = last.collect::<BTreeSet<_>>().len();
+        // The sums of squeeze-and-excitation and the last results stay f32; all else is f16.
+        let users = graph.users();
+        for value in &halves.values {
+            let stays = match value.kind {
+                ValueKind::Node(node) => users[node].is_empty(),
+                ValueKind::Squeeze { .. } | ValueKind::Mean(_) => true,
+            };
+            assert_eq!(value.dtype == Dtype::F32, stays, "{}: {:?}", model.name, value.kind);
+        }
         let (f32, f16) = (exact.counters, halves.counters);
         assert_eq!(2 * f16.weight_bytes, f32.weight_bytes, "{}", model.name);
         assert_eq!((f16.dispatches, f16.pipelines <= f32.pipelines + last), (f32.dispatches, true), "{}", model.name);
-        // The sums of squeeze-and-excitation and the logits stay f32.
         let ratio = f16.bytes_moved as f64 / f32.bytes_moved as f64;
         assert!((0.5..0.52).contains(&ratio), "{}: {ratio:.3} of the bytes moved", model.name);
     }
