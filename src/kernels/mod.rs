@@ -10,7 +10,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::Join;
-use crate::tensor::{Dtype, Padding, Shape, window};
+use crate::tensor::{Padding, Shape, window};
 use std::borrow::Cow;
 use text::wgsl;
 
@@ -28,9 +28,11 @@ pub mod pointwise;
 pub mod pool;
 pub mod resize_normalize;
 pub mod squeeze_excite;
+mod storage;
 mod text;
 
 pub use channels::Channels;
+pub use storage::Storage;
 
 /// What a binding carries. The discriminant is its `@binding` number in every shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,58 +88,6 @@ impl std::fmt::Display for KernelKey {
     }
 }
 
-/// How a kernel stores activations and weights. It computes in f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Storage {
-    /// f32.
-    #[default]
-    F32,
-    /// f16, two in a `u32`: on every device.
-    Packed,
-    /// The same with an f32 result.
-    PackedToF32,
-    /// f16, on devices whose shaders have it.
-    Half,
-    /// The same with an f32 result.
-    HalfToF32,
-}
-
-impl Storage {
-    /// For operands of type `read` and a result of type `write`; `half` where shaders have f16.
-    pub const fn new(read: Dtype, write: Dtype, half: bool) -> Self {
-        match (read, write) {
-            (Dtype::F32, _) => Self::F32,
-            (Dtype::F16, Dtype::F16) if half => Self::Half,
-            (Dtype::F16, Dtype::F32) if half => Self::HalfToF32,
-            (Dtype::F16, Dtype::F16) => Self::Packed,
-            (Dtype::F16, Dtype::F32) => Self::PackedToF32,
-        }
-    }
-
-    /// The name in kernel keys.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Packed => "f16",
-            Self::PackedToF32 => "f16-f32",
-            Self::Half => "half",
-            Self::HalfToF32 => "half-f32",
-        }
-    }
-
-    /// The WGSL types and conversions.
-    const fn prelude(self) -> [&'static str; 2] {
-        let (read, write) = match self {
-            Self::F32 => (READ_F32, WRITE_F32),
-            Self::Packed => (READ_F16, WRITE_F16),
-            Self::PackedToF32 => (READ_F16, WRITE_F32),
-            Self::Half => (READ_HALF, WRITE_HALF),
-            Self::HalfToF32 => (READ_HALF, WRITE_F32),
-        };
-        [read, write]
-    }
-}
-
 /// One dispatch: which pipeline, how many workgroups, with which shapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
@@ -181,12 +131,6 @@ pub struct Family {
     workgroup_bytes: fn(&KernelKey) -> u32,
 }
 
-const READ_F32: &str = wgsl!("common/read_f32.wgsl");
-const READ_F16: &str = wgsl!("common/read_f16.wgsl");
-const READ_HALF: &str = wgsl!("common/read_half.wgsl");
-const WRITE_F32: &str = wgsl!("common/write_f32.wgsl");
-const WRITE_F16: &str = wgsl!("common/write_f16.wgsl");
-const WRITE_HALF: &str = wgsl!("common/write_half.wgsl");
 const FUSED: &str = wgsl!("common/fused.wgsl");
 /// Bytes of workgroup memory of `shaders/common/fused.wgsl`.
 const FUSED_BYTES: u32 = 16_384;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::graph::{Activation, PoolKind};
+use crate::tensor::Dtype;
 use std::mem::offset_of;
 
 /// A launch of every variant row with every override that is not a tile size.

@@ -1,4 +1,4 @@
-//! Chooses the kernel of every node: operands, launch and weight packing. One match, one arm per operation.
+//! Chooses the kernel of every node: operands and launch. One match, one arm per operation.
 
 use super::fusion::{self, Fusion, Verdict};
 use super::{Step, Target, Value, ValueId, ValueKind, WeightLayout};
@@ -9,7 +9,6 @@ use crate::kernels::{
     elementwise, expand_depthwise, global_pool, head_pool, l2_norm, pointwise, pool, squeeze_excite,
 };
 use crate::tensor::{Dtype, Padding, Shape};
-use crate::weights::Weights;
 
 pub(super) struct Lowered {
     pub values: Vec<Value>,
@@ -57,7 +56,7 @@ pub(super) fn kind(graph: &Graph, conv: &Conv2d) -> ConvKind {
     conv.kind(in_channels(graph, conv))
 }
 
-fn in_channels(graph: &Graph, conv: &Conv2d) -> usize {
+pub(super) fn in_channels(graph: &Graph, conv: &Conv2d) -> usize {
     graph.params[conv.weight].shape[1] * conv.groups
 }
 
@@ -362,64 +361,8 @@ fn unsupported(kind: ConvKind, conv: &Conv2d, head: bool) -> Option<&'static str
 }
 
 /// The channels of a convolution whose input has `whole` of them.
-fn channels(graph: &Graph, conv: &Conv2d, whole: usize) -> Channels {
+pub(super) fn channels(graph: &Graph, conv: &Conv2d, whole: usize) -> Channels {
     let Conv2d { out, groups, shuffle, .. } = *conv;
     let first = conv.first.unwrap_or(0);
     Channels { whole, first, c_in: in_channels(graph, conv), c_out: out, groups, shuffle }
-}
-
-/// Length in f32 of a node's packed weights; 0 for none.
-pub(super) fn packed_len(graph: &Graph, id: NodeId) -> usize {
-    match graph.nodes[id].op {
-        Op::Conv2d(c) => {
-            let c_in = in_channels(graph, &c);
-            match c.kind(c_in) {
-                ConvKind::Depthwise => depthwise::packed_len(c.kernel, c.out, c.keep_input),
-                _ => channels(graph, &c, c_in).packed_len(c.kernel * c.kernel),
-            }
-        }
-        Op::L2Norm { scale } => l2_norm::packed_len(graph.params[scale].len()),
-        Op::SqueezeExcite(se) => squeeze_excite::packed_len(graph.params[se.expand_bias].len(), se.hidden),
-        _ => 0,
-    }
-}
-
-/// Packs a node's weights into `out`, `packed_len` values.
-///
-/// # Errors
-/// As [`Weights::values`].
-pub(super) fn pack(graph: &Graph, id: NodeId, weights: &Weights, out: &mut [f32]) -> Result<()> {
-    match graph.nodes[id].op {
-        Op::Conv2d(c) => {
-            let c_in = in_channels(graph, &c);
-            let weight = weights.values(graph, c.weight)?;
-            let bias = match c.bias {
-                Some(bias) => weights.values(graph, bias)?,
-                None => vec![0.0; c.out].into(),
-            };
-            match c.kind(c_in) {
-                ConvKind::Depthwise => depthwise::pack(&weight, &bias, c.kernel, c.out, c.keep_input, out),
-                _ => channels(graph, &c, c_in).pack(&weight, &bias, c.kernel * c.kernel, out),
-            }
-        }
-        Op::L2Norm { scale } => {
-            let scale = weights.values(graph, scale)?;
-            out[..scale.len()].copy_from_slice(&scale);
-        }
-        Op::SqueezeExcite(se) => {
-            let values =
-                [se.reduce_weight, se.reduce_bias, se.expand_weight, se.expand_bias].map(|p| weights.values(graph, p));
-            let [reduce, reduce_bias, expand, expand_bias] = values;
-            let (reduce, reduce_bias, expand, expand_bias) = (reduce?, reduce_bias?, expand?, expand_bias?);
-            let parts = squeeze_excite::Weights {
-                reduce: &reduce,
-                reduce_bias: &reduce_bias,
-                expand: &expand,
-                expand_bias: &expand_bias,
-            };
-            squeeze_excite::pack(&parts, expand_bias.len(), se.hidden, out);
-        }
-        _ => {}
-    }
-    Ok(())
 }

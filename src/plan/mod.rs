@@ -7,6 +7,7 @@
 mod fusion;
 mod lower;
 mod memory;
+mod pack;
 mod print;
 mod weights;
 

@@ -1,6 +1,6 @@
 //! Where each node's packed weights lie: a few read-only shards, ranges aligned for binding.
 
-use super::{BINDING_ALIGNMENT, Target, lower};
+use super::{BINDING_ALIGNMENT, Target, pack};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
 use crate::tensor::Dtype;
@@ -37,7 +37,7 @@ impl WeightLayout {
     pub fn new(graph: &Graph, Target { caps, dtype, .. }: &Target) -> Result<Self> {
         let (mut shards, mut ranges) = (vec![0_u64], Vec::new());
         for (id, node) in graph.nodes.iter().enumerate() {
-            let bytes = lower::packed_len(graph, id) as u64 * dtype.bytes();
+            let bytes = pack::packed_len(graph, id) as u64 * dtype.bytes();
             if bytes == 0 {
                 ranges.push(None);
                 continue;
@@ -91,7 +91,7 @@ impl WeightLayout {
             if let Some(range) = range.filter(|r| r.shard == shard) {
                 packed.clear();
                 packed.resize((range.bytes / self.dtype.bytes()) as usize, 0.0);
-                lower::pack(graph, id, weights, &mut packed)?;
+                pack::pack(graph, id, weights, &mut packed)?;
                 match self.dtype {
                     Dtype::F32 => write(range.offset, bytemuck::cast_slice(&packed)),
                     Dtype::F16 => write(range.offset, bytemuck::cast_slice(&halves(&graph.nodes[id].name, &packed)?)),
