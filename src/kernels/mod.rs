@@ -32,7 +32,7 @@ mod storage;
 mod text;
 
 pub use channels::Channels;
-pub use storage::Storage;
+pub use storage::{Storage, Words};
 
 /// What a binding carries. The discriminant is its `@binding` number in every shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

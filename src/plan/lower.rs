@@ -311,8 +311,8 @@ impl Lowering<'_> {
         }
         let read: u64 = reads.iter().map(|r| self.values[r.1].bytes()).sum();
         let written = self.add_value(kind, shape, Some(step));
-        let Target { dtype, half, .. } = *self.target;
-        launch.key.storage = Storage::new(dtype, self.values[written].dtype, half);
+        let Target { dtype, words, .. } = *self.target;
+        launch.key.storage = Storage::new(dtype, self.values[written].dtype, words);
         let writes = vec![(Role::Output, written)];
         self.steps.push(Step {
             node,

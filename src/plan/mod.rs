@@ -16,7 +16,7 @@ pub use weights::{WeightLayout, WeightRange};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op};
-use crate::kernels::{AdapterClass, Launch, Role};
+use crate::kernels::{AdapterClass, Launch, Role, Words};
 use crate::tensor::{Dtype, Shape};
 
 /// Offsets of storage bindings are multiples of this (WebGPU's default `minStorageBufferOffsetAlignment`).
@@ -190,8 +190,8 @@ pub struct Target {
     /// How weights and activations are stored. Sums for squeeze-and-excitation and the network's last results are f32
     /// in any case.
     pub dtype: Dtype,
-    /// Whether shaders have f16: otherwise two of them are unpacked from a `u32`.
-    pub half: bool,
+    /// What shaders load them as.
+    pub words: Words,
     /// Which convolutions become one dispatch.
     pub fuse: Fuse,
     /// What decides that.
@@ -201,7 +201,7 @@ pub struct Target {
 impl Target {
     /// The defaults for an adapter: f32.
     pub const fn new(caps: Caps, class: AdapterClass) -> Self {
-        Self { caps, class, dtype: Dtype::F32, half: false, fuse: Fuse::Auto, rates: Rates::GPU }
+        Self { caps, class, dtype: Dtype::F32, words: Words::Plain, fuse: Fuse::Auto, rates: Rates::GPU }
     }
 
     /// A GPU with WebGPU's default limits.
