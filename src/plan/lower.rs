@@ -9,6 +9,7 @@ use crate::kernels::{
     elementwise, expand_depthwise, global_pool, head_pool, inverted_residual, l2_norm, pointwise, pool, squeeze_excite,
 };
 use crate::tensor::{Dtype, Padding, Shape};
+use std::collections::BTreeSet;
 
 pub(super) struct Lowered {
     pub values: Vec<Value>,
@@ -310,7 +311,8 @@ impl Lowering<'_> {
         for &(_, value) in &reads {
             self.values[value].last_read = step;
         }
-        let read: u64 = reads.iter().map(|r| self.values[r.1].bytes()).sum();
+        let distinct: BTreeSet<ValueId> = reads.iter().map(|r| r.1).collect();
+        let read: u64 = distinct.iter().map(|&value| self.values[value].bytes()).sum();
         let written = self.add_value(kind, shape, Some(step));
         let Target { dtype, half, .. } = *self.target;
         launch.key.storage = Storage::new(dtype, self.values[written].dtype, half);
