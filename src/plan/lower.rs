@@ -6,9 +6,10 @@ use crate::error::{Error, Result};
 use crate::graph::{Activation, Conv2d, ConvKind, Graph, Join, NodeId, Op, Pool, SqueezeExcite};
 use crate::kernels::{
     AdapterClass, Channels, Launch, Role, Storage, Window, channel_copy, conv, depthwise, depthwise_pointwise,
-    elementwise, expand_depthwise, global_pool, head_pool, l2_norm, pointwise, pool, squeeze_excite,
+    elementwise, expand_depthwise, global_pool, head_pool, inverted_residual, l2_norm, pointwise, pool, squeeze_excite,
 };
 use crate::tensor::{Dtype, Padding, Shape};
+use std::collections::BTreeSet;
 
 pub(super) struct Lowered {
     pub values: Vec<Value>,
@@ -29,11 +30,11 @@ pub(super) fn lower(
     let read = graph.users().iter().map(|users| !users.is_empty()).collect();
     let mut l = Lowering { graph, layout, shapes, target, squeezed, read, values: Vec::new(), steps: Vec::new() };
     l.add_value(ValueKind::Node(0), shapes[0], None);
-    let fused = |id| fusions.iter().filter(|f| f.verdict == Verdict::Fused).find(move |f| f.nodes().contains(&id));
+    let fused = |id| fusions.iter().filter(|f| f.verdict == Verdict::Fused).find(move |f| f.nodes.contains(&id));
     for id in 1..graph.nodes.len() {
         match fused(id) {
             None => l.node(id)?,
-            Some(fusion) if fusion.nodes().last() == Some(&id) => l.fused(id, fusion)?,
+            Some(fusion) if fusion.nodes.last() == Some(&id) => l.fused(id, fusion)?,
             Some(_) => {}
         }
     }
@@ -173,9 +174,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// Two convolutions in one step, which reads what the first reads and writes what the second writes.
+    /// Several convolutions in one step, which reads what the first reads and writes what the last writes.
     fn fused(&mut self, id: NodeId, fusion: &Fusion) -> Result<()> {
-        let Fusion { first, second, .. } = *fusion;
         let class = self.target.rows();
         let (launch, tiles) = match &fusion.args {
             fusion::Args::ExpandDepthwise(args) => {
@@ -183,18 +183,20 @@ impl Lowering<'_> {
                 (launch, Some(tiles))
             }
             fusion::Args::DepthwisePointwise(args) => (depthwise_pointwise::launch(args, class)?, None),
+            fusion::Args::InvertedResidual(args) => (inverted_residual::launch(args, class)?, None),
         };
-        let mut reads = self.inputs(first);
-        let others = self.graph.nodes[second].inputs[1..].iter();
+        let mut reads = self.inputs(fusion.nodes[0]);
+        let others = fusion.nodes[1..].iter().flat_map(|&node| &self.graph.nodes[node].inputs[1..]);
         reads.extend(others.map(|&other| (Role::Residual, self.value(other))));
         self.push_without_weights(id, launch, reads, ValueKind::Node(id), self.shapes[id])?;
-        self.add_weights(first, Role::Weights);
-        self.add_weights(second, Role::NextWeights);
+        for (&node, role) in fusion.nodes.iter().zip([Role::Weights, Role::NextWeights, Role::LastWeights]) {
+            self.add_weights(node, role);
+        }
         if let Some(tiles) = tiles {
-            self.add_sums(second, tiles);
+            self.add_sums(fusion.nodes[1], tiles);
         }
         if let Some(step) = self.steps.last_mut() {
-            step.absorbed.extend(fusion.nodes().into_iter().filter(|&node| node != id));
+            step.absorbed.extend(fusion.absorbed());
         }
         Ok(())
     }
@@ -309,7 +311,8 @@ impl Lowering<'_> {
         for &(_, value) in &reads {
             self.values[value].last_read = step;
         }
-        let read: u64 = reads.iter().map(|r| self.values[r.1].bytes()).sum();
+        let distinct: BTreeSet<ValueId> = reads.iter().map(|r| r.1).collect();
+        let read: u64 = distinct.iter().map(|&value| self.values[value].bytes()).sum();
         let written = self.add_value(kind, shape, Some(step));
         let Target { dtype, words, .. } = *self.target;
         launch.key.storage = Storage::new(dtype, self.values[written].dtype, words);

@@ -132,7 +132,7 @@ pub struct Step {
     pub weights: Vec<(Role, WeightRange)>,
     /// Multiply-adds of its nodes; what a fused kernel repeats is not counted.
     pub madds: u64,
-    /// Bytes read and written, each operand once.
+    /// Bytes read and written, each tensor and its weights once: a block's input that is added to its output too.
     pub bytes: u64,
 }
 
@@ -143,7 +143,7 @@ pub struct Counters {
     pub dispatches: usize,
     /// Distinct pipelines.
     pub pipelines: usize,
-    /// Bytes moved per inference: every operand of every dispatch once.
+    /// Bytes moved per inference: what every dispatch reads and writes, each tensor once.
     pub bytes_moved: u64,
     /// Packed weights.
     pub weight_bytes: u64,
@@ -172,7 +172,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Labels of the steps: the module that computes.
     pub labels: Vec<String>,
-    /// Every pair of convolutions that could be one dispatch, and what was decided.
+    /// Every group of convolutions that could be one dispatch, and what was decided.
     pub fusions: Vec<Fusion>,
     /// Values that can be read back, by name.
     pub outputs: Vec<(String, ValueId)>,

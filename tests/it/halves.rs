@@ -65,7 +65,7 @@ fn pytorchs_logits() {
         let golden = Golden::load(arch);
         for gpu in gpus() {
             let fused = targets(&gpu).into_iter().map(|target| Target { fuse: Fuse::All, ..target });
-            let fused = fused.filter(|_| ["efficientnet_b0", "mobilenext_100"].contains(&arch));
+            let fused = fused.filter(|_| ["efficientnet_b0", "mobilenetv2_100", "mobilenext_100"].contains(&arch));
             for target in targets(&gpu).into_iter().chain(fused) {
                 let session = session(&gpu, &golden.bundle, &target);
                 let [first, again] = [(); 2].map(|()| block_on(session.run(&golden.input)).unwrap().values);
