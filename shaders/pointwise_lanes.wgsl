@@ -53,7 +53,12 @@ fn finish(sum: vec4<f32>, position: u32, n: vec4<u32>, end: u32) {
     var other = vec4<f32>(0.0);
     if (params.join > 0u) {
         let at = position * params.other4 * 4u + min(n, vec4<u32>(end - 1u));
-        let v = vec4<f32>(residual[at.x], residual[at.y], residual[at.z], residual[at.w]);
+        var v: vec4<f32>;
+        if (params.in_place == 1u) {
+            v = vec4<f32>(output[at.x], output[at.y], output[at.z], output[at.w]);
+        } else {
+            v = vec4<f32>(residual[at.x], residual[at.y], residual[at.z], residual[at.w]);
+        }
         other = select(vec4<f32>(0.0), v, n < vec4<u32>(params.joined));
     }
     // By turns, the other tensor stays by itself.

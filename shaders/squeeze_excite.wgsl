@@ -64,7 +64,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
         for (var h = lane - part * span; h < params.h4; h += span) {
             var sum = vec4<f32>(0.0);
             for (var c = part; c < params.c4; c += parts) {
-                sum = multiply(sum, unpack_written(output[gates + c]), reduce + c * 4u * params.h4 + h, params.h4);
+                sum = multiply(sum, recall(output[gates + c]), reduce + c * 4u * params.h4 + h, params.h4);
             }
             partial[part * params.h4 + h] = sum;
         }

@@ -20,7 +20,8 @@ struct Params {
     // Quads of the other tensor and of the output tensor.
     other4: u32,
     y4: u32,
-    pad0: u32,
+    // 1 where the other tensor lies in the output, which takes its place.
+    in_place: u32,
     pad1: u32,
     rolled: vec4<u32>,
 }

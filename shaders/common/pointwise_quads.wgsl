@@ -10,7 +10,13 @@
 fn store(position: u32, quad: u32, sum: vec4<f32>) {
     var other = vec4<f32>(0.0);
     if (params.join > 0u) {
-        other = first_channels(unpack(residual[position * params.other4 + quad]), quad, params.joined);
+        let at = position * params.other4 + quad;
+        if (params.in_place == 1u) {
+            other = recall(output[at]);
+        } else {
+            other = unpack(residual[at]);
+        }
+        other = first_channels(other, quad, params.joined);
     }
     if (INTERLEAVE == 1u) {
         let y = activate(params.act, sum);

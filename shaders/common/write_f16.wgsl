@@ -8,6 +8,6 @@ fn repack(v: vec4<f32>) -> Written {
 }
 
 // What was stored.
-fn unpack_written(v: Written) -> vec4<f32> {
+fn recall(v: Written) -> vec4<f32> {
     return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
 }

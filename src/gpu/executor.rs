@@ -197,7 +197,7 @@ impl Executor {
     }
 
     /// Runs one step alone on given operands and returns what it writes, in the order of [`crate::plan::Step::writes`].
-    /// Outputs are filled with NaN first, so that what a kernel leaves unwritten is seen.
+    /// Outputs are filled with NaN first, so that what a kernel leaves unwritten is seen, but where they take an operand's place.
     ///
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::Gpu`].
@@ -207,7 +207,10 @@ impl Executor {
             self.write(value, tensor);
         }
         for &(_, value) in &plan_step.writes {
-            let Value { shape, .. } = self.plan.values[value];
+            let Value { shape, over, .. } = self.plan.values[value];
+            if over.is_some() {
+                continue;
+            }
             self.write(value, &Tensor { shape, data: vec![f32::NAN; shape.len()] });
         }
         let mut encoder =
@@ -376,7 +379,10 @@ impl<'a> Operands<'a> {
             Role::Output | Role::Squeeze => bound(&at.writes).unwrap_or_else(spare),
             Role::Input => bound(&at.reads).unwrap_or_else(spare),
             Role::Gate | Role::Residual => {
-                bound(&at.reads).or_else(|| at.reads.first().map(|r| self.value(r.1))).unwrap_or_else(spare)
+                // What the output takes the place of is read there.
+                let replaced = |value| at.writes.iter().any(|w| self.plan.values[w.1].over == Some(value));
+                let reads: Vec<_> = at.reads.iter().copied().filter(|r| !replaced(r.1)).collect();
+                bound(&reads).or_else(|| at.reads.first().map(|r| self.value(r.1))).unwrap_or_else(spare)
             }
         }
     }

@@ -65,8 +65,10 @@ pub struct Params {
     pub other4: u32,
     /// Channels of the output tensor / 4.
     pub y4: u32,
+    /// 1 where the other tensor lies in the output, which takes its place: see [`in_place`].
+    pub in_place: u32,
     /// Zero.
-    pub pad: [u32; 2],
+    pub pad: u32,
     /// Trip counts for `ROLL = 1`, see `shaders/common/tile.wgsl`.
     pub rolled: [u32; 4],
 }
@@ -187,7 +189,8 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         group_tiles: group_tiles as u32,
         other4: args.other.div_ceil(4) as u32,
         y4: y4 as u32,
-        pad: [0; 2],
+        in_place: 0,
+        pad: 0,
         rolled: [variant.rows, variant.cols, 4, 0],
     };
     Ok(Launch {
@@ -195,6 +198,17 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         grid: grid(NAME, [groups(pixels), across, slices])?,
         params: bytemuck::bytes_of(&params).to_vec(),
     })
+}
+
+/// Whether the result of a launch may take the place of the other tensor: see [`in_place`]. By turns, channels move.
+pub fn sums_in_place(key: &KernelKey) -> bool {
+    [NAME, SUBGROUP_NAME, LANES_NAME].contains(&key.shader) && key.constant("INTERLEAVE", 0) == 0
+}
+
+/// Lets the result take the place of the other tensor, of the same shape: each invocation reads what it adds from
+/// [`super::Role::Output`], and writes there.
+pub fn in_place(launch: &mut Launch) {
+    launch.params[std::mem::offset_of!(Params, in_place)..][..4].copy_from_slice(&1_u32.to_ne_bytes());
 }
 
 /// Bytes of workgroup memory of a key.

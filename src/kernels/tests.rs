@@ -259,6 +259,7 @@ fn rust_and_wgsl_agree_on_every_parameter() {
         group_tiles = "group_tiles",
         other4 = "other4",
         y4 = "y4",
+        in_place = "in_place",
         rolled = "rolled"
     );
     check!(

@@ -337,7 +337,7 @@ impl Lowering<'_> {
             _ => Dtype::F32,
         };
         let last_read = written.unwrap_or(0);
-        self.values.push(Value { kind, shape, dtype, buffer: 0, offset: 0, written, last_read });
+        self.values.push(Value { kind, shape, dtype, buffer: 0, offset: 0, written, last_read, over: None });
         self.values.len() - 1
     }
 

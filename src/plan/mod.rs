@@ -86,6 +86,8 @@ pub struct Value {
     pub written: Option<usize>,
     /// The last step that reads it.
     pub last_read: usize,
+    /// The value whose place it takes: the step that writes it is the last to read that one, each element where it writes.
+    pub over: Option<ValueId>,
 }
 
 impl Value {

@@ -37,6 +37,8 @@ struct Bench {
     graph: Graph,
     input: Tensor,
     fuse: Fuse,
+    /// The result takes the place of the tensor that joins it.
+    in_place: bool,
 }
 
 impl Bench {
@@ -51,7 +53,7 @@ impl Bench {
             aliases: Default::default(),
         };
         let values = make_input("grid", [input.n, input.c, input.h, input.w]);
-        Self { graph, input: Tensor::from_nchw(input, &values).unwrap(), fuse: Fuse::None }
+        Self { graph, input: Tensor::from_nchw(input, &values).unwrap(), fuse: Fuse::None, in_place: false }
     }
 
     fn param(&mut self, name: &str, shape: &[usize]) -> ParamId {
@@ -86,6 +88,13 @@ impl Bench {
         let step = plan.value_of(last).and_then(|v| plan.values[v].written).unwrap();
         let storage = plan.steps[step].launch.key.storage;
         plan.steps[step].launch = Launch { key: KernelKey { storage, ..launch.key }, ..launch };
+        if self.in_place {
+            let written = plan.steps[step].writes[0].1;
+            let (_, other) = *plan.steps[step].reads.iter().find(|r| r.0 == Role::Residual).unwrap();
+            (plan.values[other].buffer, plan.values[other].offset) = (plan.values[written].buffer, 0);
+            plan.values[written].over = Some(other);
+            pointwise::in_place(&mut plan.steps[step].launch);
+        }
         if let Some(tiles) = tiles {
             add_sums(&mut plan, step, last, shapes[last], tiles);
         }
@@ -117,6 +126,7 @@ fn add_sums(plan: &mut Plan, step: usize, node: NodeId, y: Shape, tiles: depthwi
         offset: 0,
         written: Some(step),
         last_read: step,
+        over: None,
     });
     plan.buffers.push(Buffer { role: BufferRole::Output, bytes: shape.padded_bytes(Dtype::F32) });
     plan.steps[step].writes.retain(|w| w.0 != Role::Squeeze);
@@ -162,10 +172,14 @@ fn pointwise_rows() {
             }
             for (i, &act) in ACTIVATIONS.iter().enumerate() {
                 let joins = [Join::None, Join::Add, Join::AddThenAct, Join::AddFirst(5)];
-                for (gate, join) in [false, true].into_iter().flat_map(|gate| joins.map(|join| (gate, join))) {
+                let cases =
+                    joins.map(|join| (join, false)).into_iter().chain([(Join::Add, true), (Join::AddThenAct, true)]);
+                for (gate, (join, in_place)) in
+                    [false, true].into_iter().flat_map(|gate| cases.clone().map(move |c| (gate, c)))
+                {
                     let x = Shape::new(1 + i % 3, 5 + i, 3 + 2 * i, 6 + 31 * i);
                     let out = 9 + 20 * i;
-                    let mut b = Bench::new(x);
+                    let mut b = Bench { in_place, ..Bench::new(x) };
                     let mut inputs = vec![0];
                     if gate {
                         inputs.push(b.push(Op::GlobalAvgPool, &[0]));
@@ -174,7 +188,7 @@ fn pointwise_rows() {
                         inputs.push(b.conv(&[0], x.c, 1, plain(out, 1, 1, Padding::Same, Activation::Identity)));
                     }
                     b.conv(&inputs, x.c, 1, Conv2d { gate, join, ..plain(out, 1, 1, Padding::Same, act) });
-                    b.check(&gpu, &format!("pointwise {join:?}"), |_| {
+                    b.check(&gpu, &format!("pointwise {join:?}, in place {in_place}"), |_| {
                         let channels = Channels::dense(x.c, out);
                         let (n, pixels, other) = (x.n, x.pixels(), out);
                         let args = pointwise::Args { n, pixels, channels, act, gate, join, other, vector: false };

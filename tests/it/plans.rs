@@ -3,7 +3,7 @@
 use crate::support::fitting;
 use mbconv::Padding;
 use mbconv::graph::{Builder, ConvArgs, ConvKind, Graph, Node, Op};
-use mbconv::kernels::{AdapterClass, KernelKey};
+use mbconv::kernels::{AdapterClass, KernelKey, Role};
 use mbconv::passes;
 use mbconv::plan::{BINDING_ALIGNMENT, BufferRole, Caps, Fuse, Plan, Rates, Target, Value, Verdict, WeightLayout};
 use mbconv::zoo::{self, Options};
@@ -33,21 +33,21 @@ type Floor = (&'static str, usize, f64, f64, f64);
 /// A dispatch a convolution.
 const FLOORS: &[Floor] = &[
     ("efficientnet_b0", 66, 75.67e6, 6.03e6, 1.15),
-    ("efficientnet_b4", 129, 485.34e6, 26.02e6, 1.20),
-    ("efficientnet_b7", 219, 2684.99e6, 86.49e6, 1.24),
+    ("efficientnet_b4", 129, 485.34e6, 26.02e6, 1.15),
+    ("efficientnet_b7", 219, 2684.99e6, 86.49e6, 1.15),
     ("mobilenext_100", 76, 81.98e6, 6.02e6, 1.17),
 ];
 
 /// A dispatch an inverted residual without squeeze-and-excitation (the stem's and each block's output written and read once,
 /// and the weights), an expansion with its depthwise convolution, or a depthwise with its 1x1 convolution.
 const FUSED_FLOORS: &[Floor] = &[
-    ("efficientnet_b0", 51, 48.58e6, 3.22e6, 1.16),
-    ("efficientnet_b4", 99, 300.27e6, 13.90e6, 1.25),
-    ("efficientnet_b7", 168, 1646.74e6, 46.20e6, 1.31),
+    ("efficientnet_b0", 51, 48.58e6, 3.22e6, 1.07),
+    ("efficientnet_b4", 99, 300.27e6, 13.90e6, 1.02),
+    ("efficientnet_b7", 168, 1646.74e6, 46.20e6, 1.07),
     ("mobilenetv1_100", 15, 41.53e6, 4.82e6, 1.15),
     ("mobilenetv2_100", 20, 21.91e6, 2.41e6, 1.01),
-    ("mobilenetv3_large_100", 41, 39.49e6, 1.61e6, 1.25),
-    ("mobilenext_100", 42, 41.11e6, 2.41e6, 1.15),
+    ("mobilenetv3_large_100", 35, 33.52e6, 1.61e6, 1.01),
+    ("mobilenext_100", 41, 37.50e6, 2.41e6, 1.05),
 ];
 
 #[test]
@@ -72,13 +72,18 @@ fn counters_keep_the_budgets() {
 
 /// What a step reads and what it writes lie in different buffers. So values of which each two meet like that in some
 /// step need as many buffers, and the k-th largest buffer is at least as large as the k-th largest of any such group:
-/// no placement takes less than these together. (Groups of two and three are looked at.)
+/// no placement takes less than these together. (Groups of two and three are looked at; a value that takes another's place
+/// counts as that one.)
 fn least_in_whole_buffers(plan: &Plan) -> u64 {
     let arena = |id: usize| plan.buffers[plan.values[id].buffer].role == BufferRole::Arena;
+    let mut places: Vec<usize> = Vec::new();
+    for (id, value) in plan.values.iter().enumerate() {
+        places.push(value.over.map_or(id, |other| places[other]));
+    }
     let mut apart = BTreeSet::new();
     for step in &plan.steps {
-        for (r, w) in step.reads.iter().flat_map(|r| step.writes.iter().map(move |w| (r.1, w.1))) {
-            if arena(r) && arena(w) {
+        for (r, w) in step.reads.iter().flat_map(|r| step.writes.iter().map(|w| (places[r.1], places[w.1]))) {
+            if arena(r) && arena(w) && r != w {
                 apart.extend([(r, w), (w, r)]);
             }
         }
@@ -349,14 +354,21 @@ pub fn assert_placed(plan: &Plan) {
             let (x, y, at, to) = (span(a), span(b), bytes(first), bytes(second));
             let apart = at.end <= to.start || to.end <= at.start;
             let name = &plan.name;
+            if second.over == Some(a) {
+                assert_eq!((at, x.1), (to, y.0), "{name}: {b} takes the whole place of {a} when that is read last");
+                continue;
+            }
             assert!(apart || x.1 < y.0 || y.1 < x.0, "{name}: {a} {x:?} at {at:?} and {b} {y:?} at {to:?}");
         }
     }
     for (i, step) in plan.steps.iter().enumerate() {
         for (_, written) in &step.writes {
             let buffer = plan.values[*written].buffer;
-            let clash = step.reads.iter().any(|r| plan.values[r.1].buffer == buffer);
-            assert!(!clash, "{}: step {i} reads and writes one buffer", plan.name);
+            let clashes: Vec<_> = step.reads.iter().filter(|r| plan.values[r.1].buffer == buffer).collect();
+            match plan.values[*written].over {
+                None => assert!(clashes.is_empty(), "{}: step {i} reads and writes one buffer", plan.name),
+                Some(other) => assert_eq!(clashes, [&(Role::Residual, other)], "{}: step {i}", plan.name),
+            }
         }
     }
 }
