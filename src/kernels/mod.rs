@@ -21,6 +21,7 @@ pub mod depthwise;
 pub mod depthwise_pointwise;
 pub mod elementwise;
 pub mod expand_depthwise;
+mod fingerprint;
 pub mod global_pool;
 pub mod head_pool;
 pub mod l2_norm;
@@ -32,6 +33,7 @@ mod storage;
 mod text;
 
 pub use channels::Channels;
+pub use fingerprint::{fingerprint, fingerprint_of};
 pub use storage::Storage;
 
 /// What a binding carries. The discriminant is its `@binding` number in every shader.

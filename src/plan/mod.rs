@@ -16,8 +16,9 @@ pub use weights::{WeightLayout, WeightRange};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op};
-use crate::kernels::{AdapterClass, Launch, Role};
+use crate::kernels::{AdapterClass, KernelKey, Launch, Role};
 use crate::tensor::{Dtype, Shape};
+use std::collections::BTreeSet;
 
 /// Offsets of storage bindings are multiples of this (WebGPU's default `minStorageBufferOffsetAlignment`).
 pub const BINDING_ALIGNMENT: u64 = 256;
@@ -252,6 +253,11 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Its pipelines.
+    pub fn keys(&self) -> BTreeSet<&KernelKey> {
+        self.steps.iter().map(|s| &s.launch.key).collect()
+    }
+
     /// The value that holds a node's result.
     pub fn value_of(&self, node: NodeId) -> Option<ValueId> {
         self.values.iter().position(|v| v.kind == ValueKind::Node(node))
@@ -277,12 +283,11 @@ impl Plan {
     }
 
     fn count(&self, layout: &WeightLayout) -> Counters {
-        let keys: std::collections::HashSet<_> = self.steps.iter().map(|s| &s.launch.key).collect();
         let sum =
             |arena: bool| self.buffers.iter().filter(|b| (b.role == BufferRole::Arena) == arena).map(|b| b.bytes).sum();
         Counters {
             dispatches: self.steps.len(),
-            pipelines: keys.len(),
+            pipelines: self.keys().len(),
             bytes_moved: self.steps.iter().map(|s| s.bytes).sum(),
             weight_bytes: layout.bytes(),
             intermediate_bytes: sum(true),

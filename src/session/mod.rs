@@ -11,6 +11,6 @@ mod verify;
 
 pub use bundle::Bundle;
 pub use golden::Golden;
-pub use on_gpu::{GpuSession, Output};
+pub use on_gpu::{GpuSession, Loading, Output};
 pub use run::{Device, Session};
 pub use verify::{Check, Report, bound, end_to_end_bound, verify};

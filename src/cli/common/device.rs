@@ -1,11 +1,12 @@
 //! `--device`.
 
-use super::{FuseArgs, cache, note};
+use super::{FuseArgs, cache, note, pipelines};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Roofline, Select};
 use crate::plan::Target;
 use crate::session::{Bundle, Device, Session};
 use crate::tensor::Dtype;
+use std::sync::Arc;
 
 /// Where to run.
 #[derive(clap::Args)]
@@ -66,7 +67,9 @@ impl DeviceArgs {
             match device {
                 Device::Gpu(gpu) => {
                     let target = self.target(&gpu);
-                    Session::with_target(gpu, bundle, target).await
+                    let session = Session::with_target(Arc::clone(&gpu), bundle, target).await?;
+                    pipelines::store(&gpu);
+                    Ok(session)
                 }
                 Device::Cpu if self.dtype == Storage::F16 => {
                     Err(Error::bad("--dtype f16", "the CPU reference computes in f32: choose a GPU, or --dtype f32"))
@@ -87,7 +90,11 @@ impl DeviceArgs {
 }
 
 fn open(select: &Select) -> Result<Device> {
-    let opened = pollster::block_on(Gpu::open(select)).map(Device::Gpu);
+    let opened = pollster::block_on(async {
+        let gpu = Gpu::open(select).await?;
+        pipelines::load(&gpu).await?;
+        Ok(Device::Gpu(gpu))
+    });
     opened.map_err(|error| match error {
         Error::Unknown { name, mut nearest, .. } => {
             // One adapter can be there through two backends.
