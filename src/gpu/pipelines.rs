@@ -48,7 +48,7 @@ impl Gpu {
     /// The same while `meanwhile` runs, such as an upload.
     ///
     /// # Errors
-    /// As [`Gpu::compile`], else those of `meanwhile`.
+    /// [`Error::Gpu`] naming the kernel that the driver refused, else those of `meanwhile`.
     pub async fn compile_while<'k, T>(
         &self,
         keys: impl IntoIterator<Item = &'k KernelKey>,

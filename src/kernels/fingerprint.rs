@@ -2,7 +2,7 @@
 
 use super::{FAMILIES, Storage};
 
-/// Changes with every shader's text and with this crate's version.
+/// Changes with every shader's text and with this crate's version. (Rows of the tables are known by what is in them.)
 pub fn fingerprint() -> String {
     let preludes = [Storage::F32, Storage::Packed, Storage::Half].into_iter().flat_map(Storage::prelude);
     let texts = FAMILIES.iter().flat_map(|family| family.parts.iter().copied()).chain(preludes);

@@ -28,12 +28,14 @@ pub mod l2_norm;
 pub mod pointwise;
 pub mod pool;
 pub mod resize_normalize;
+mod rows;
 pub mod squeeze_excite;
 mod storage;
 mod text;
 
 pub use channels::Channels;
 pub use fingerprint::{fingerprint, fingerprint_of};
+pub use rows::{Rows, Tiled, most_rows};
 pub use storage::Storage;
 
 /// What a binding carries. The discriminant is its `@binding` number in every shader.

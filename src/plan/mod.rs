@@ -9,9 +9,13 @@ mod lower;
 mod memory;
 mod pack;
 mod print;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod tuning;
 mod weights;
 
 pub use fusion::{Fuse, Fusion, Rates, Verdict};
+#[cfg(not(target_arch = "wasm32"))]
+pub use tuning::Tuning;
 pub use weights::{WeightLayout, WeightRange};
 
 use crate::error::{Error, Result};
@@ -28,6 +32,7 @@ pub type ValueId = usize;
 
 /// The limits of a device that a plan must keep, as plain numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Deserialize))]
 pub struct Caps {
     /// Largest buffer in bytes.
     pub max_buffer: u64,
@@ -175,6 +180,9 @@ pub struct Plan {
     pub labels: Vec<String>,
     /// Every pair of convolutions that could be one dispatch, and what was decided.
     pub fusions: Vec<Fusion>,
+    /// Steps that other rows could compute, where the target's tuning is not the default.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub choices: Vec<tuning::Choice>,
     /// Values that can be read back, by name.
     pub outputs: Vec<(String, ValueId)>,
     /// Totals.
@@ -197,12 +205,24 @@ pub struct Target {
     pub fuse: Fuse,
     /// What decides that.
     pub rates: Rates,
+    /// Which rows of the kernel tables are taken instead of the default.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub tuning: Tuning,
 }
 
 impl Target {
     /// The defaults for an adapter: f32.
     pub const fn new(caps: Caps, class: AdapterClass) -> Self {
-        Self { caps, class, dtype: Dtype::F32, half: false, fuse: Fuse::Auto, rates: Rates::GPU }
+        Self {
+            caps,
+            class,
+            dtype: Dtype::F32,
+            half: false,
+            fuse: Fuse::Auto,
+            rates: Rates::GPU,
+            #[cfg(not(target_arch = "wasm32"))]
+            tuning: Tuning::Default,
+        }
     }
 
     /// A GPU with WebGPU's default limits.
@@ -243,6 +263,8 @@ impl Plan {
             labels: lowered.steps.iter().map(|s| label(graph, s.absorbed.iter().copied().chain([s.node]))).collect(),
             steps: lowered.steps,
             fusions: lowered.fusions,
+            #[cfg(not(target_arch = "wasm32"))]
+            choices: lowered.choices,
             outputs: Vec::new(),
             counters: Counters::default(),
         };

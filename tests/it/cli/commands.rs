@@ -5,8 +5,8 @@ use crate::support::rel_l2;
 use mbconv::session::Bundle;
 use mbconv::{Shape, Tensor, cpu};
 
-const COMMANDS: [&str; 9] =
-    ["classify", "detect", "run", "verify", "describe", "bench", "profile", "models", "devices"];
+const COMMANDS: [&str; 10] =
+    ["classify", "detect", "run", "verify", "describe", "bench", "profile", "tune", "models", "devices"];
 
 #[test]
 fn help_teaches() {

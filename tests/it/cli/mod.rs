@@ -6,6 +6,7 @@ mod bench;
 mod commands;
 mod detect;
 mod profile;
+mod tune;
 
 use crate::support::path;
 use mbconv::weights::{Checkpoint, NamedTensor, Synthetic, save};
