@@ -63,13 +63,9 @@ fn filtered(image: u32, position: u32, k: u32) -> vec4<f32> {
     return activate(params.filter_act, d);
 }
 
-// Activates, joins and stores output quad `n` of a position; gives what the mean is of.
+// Stores output quad `n` of a position; gives what the mean is of.
 fn store(position: u32, n: u32, sum: vec4<f32>) -> vec4<f32> {
-    var other = vec4<f32>(0.0);
-    if (params.join > 0u) {
-        other = first_channels(unpack(residual[position * params.y4 + n]), n, params.joined);
-    }
-    let y = activate_joined(params.act, params.join, sum, other);
+    let y = projected(position, n, sum);
     if (params.pool == 0u) {
         output[position * params.y4 + n] = repack(y);
     }
@@ -99,13 +95,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
             }
             workgroupBarrier();
             for (var k = 0u; k < min(WG_X, params.x4 - chunk); k++) {
-                let at = ((chunk + k) * 4u + 1u) * params.y4 + quad;
-                let w = mat4x4<f32>(
-                    unpack(weights[at]),
-                    unpack(weights[at + params.y4]),
-                    unpack(weights[at + 2u * params.y4]),
-                    unpack(weights[at + 3u * params.y4]),
-                );
+                let w = columns(chunk + k, quad);
                 s0 = add(s0, tile[lane + k], w);
                 if (positions > WG_Y) {
                     s1 = add(s1, tile[lane + WG_Y * WG_X + k], w);

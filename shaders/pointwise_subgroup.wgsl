@@ -9,51 +9,14 @@ const ROWS: u32 = 4u;
 const COLS: u32 = 4u;
 
 override WG_X: u32 = 8u;
+override GATE: u32 = 0u;
 
-// One position's sums.
-struct Cols {
-    a: vec4<f32>,
-    b: vec4<f32>,
-    c: vec4<f32>,
-    d: vec4<f32>,
-}
-
-// The weights of one input quad: a matrix per output quad, a column per input channel.
-struct Block {
-    a: mat4x4<f32>,
-    b: mat4x4<f32>,
-    c: mat4x4<f32>,
-    d: mat4x4<f32>,
-}
-
-// `low` holds input channels 0 (lanes 0 to 3) and 1 (lanes 4 to 7), `high` holds 2 and 3.
-fn gather(low: vec4<f32>, high: vec4<f32>) -> Block {
-    return Block(
-        mat4x4<f32>(
-            subgroupBroadcast(low, 0u),
-            subgroupBroadcast(low, 4u),
-            subgroupBroadcast(high, 0u),
-            subgroupBroadcast(high, 4u)
-        ),
-        mat4x4<f32>(
-            subgroupBroadcast(low, 1u),
-            subgroupBroadcast(low, 5u),
-            subgroupBroadcast(high, 1u),
-            subgroupBroadcast(high, 5u)
-        ),
-        mat4x4<f32>(
-            subgroupBroadcast(low, 2u),
-            subgroupBroadcast(low, 6u),
-            subgroupBroadcast(high, 2u),
-            subgroupBroadcast(high, 6u)
-        ),
-        mat4x4<f32>(
-            subgroupBroadcast(low, 3u),
-            subgroupBroadcast(low, 7u),
-            subgroupBroadcast(high, 3u),
-            subgroupBroadcast(high, 7u)
-        ),
-    );
+// What there is at an invocation's positions: inputs, or sums of one output quad.
+struct Rows {
+    r0: vec4<f32>,
+    r1: vec4<f32>,
+    r2: vec4<f32>,
+    r3: vec4<f32>,
 }
 
 fn multiply(sum: vec4<f32>, w: mat4x4<f32>, x: vec4<f32>) -> vec4<f32> {
@@ -61,8 +24,9 @@ fn multiply(sum: vec4<f32>, w: mat4x4<f32>, x: vec4<f32>) -> vec4<f32> {
     return fma(w[3], vec4<f32>(x.w), fma(w[2], vec4<f32>(x.z), two));
 }
 
-fn accumulate(s: Cols, w: Block, x: vec4<f32>) -> Cols {
-    return Cols(multiply(s.a, w.a, x), multiply(s.b, w.b, x), multiply(s.c, w.c, x), multiply(s.d, w.d, x));
+// Adds the share of one input quad. `w` has a column per input channel.
+fn accumulate(s: Rows, w: mat4x4<f32>, x: Rows) -> Rows {
+    return Rows(multiply(s.r0, w, x.r0), multiply(s.r1, w, x.r1), multiply(s.r2, w, x.r2), multiply(s.r3, w, x.r3));
 }
 
 @compute @workgroup_size(WG_X)
@@ -85,37 +49,76 @@ fn main(
     let column = min(n + (lane & 3u), params.cout4 - 1u);
     var at = (((lane >> 2u) & 1u) + 1u) * params.cout4 + column;
     let bias = unpack(weights[column]);
-    var s0 = Cols(
-        subgroupBroadcast(bias, 0u),
-        subgroupBroadcast(bias, 1u),
-        subgroupBroadcast(bias, 2u),
-        subgroupBroadcast(bias, 3u),
-    );
-    var s1 = s0;
-    var s2 = s0;
-    var s3 = s0;
+    let bias_a = subgroupBroadcast(bias, 0u);
+    let bias_b = subgroupBroadcast(bias, 1u);
+    let bias_c = subgroupBroadcast(bias, 2u);
+    let bias_d = subgroupBroadcast(bias, 3u);
+    var a = Rows(bias_a, bias_a, bias_a, bias_a);
+    var b = Rows(bias_b, bias_b, bias_b, bias_b);
+    var c = Rows(bias_c, bias_c, bias_c, bias_c);
+    var d = Rows(bias_d, bias_d, bias_d, bias_d);
     for (var k = 0u; k < params.cin4; k++) {
-        var g = vec4<f32>(1.0);
-        if (params.gate == 1u) {
-            g = unpack(gate[group.z * params.x4 + at_n.k0 + k]);
+        var x = Rows(unpack(input[x0 + k]), unpack(input[x1 + k]), unpack(input[x2 + k]), unpack(input[x3 + k]));
+        if (GATE == 1u) {
+            let g = unpack(gate[group.z * params.x4 + at_n.k0 + k]);
+            x = Rows(x.r0 * g, x.r1 * g, x.r2 * g, x.r3 * g);
         }
-        let w = gather(unpack(weights[at]), unpack(weights[at + 2u * params.cout4]));
+        // Input channels 0 (lanes 0 to 3) and 1 (lanes 4 to 7), then 2 and 3.
+        let low = unpack(weights[at]);
+        let high = unpack(weights[at + 2u * params.cout4]);
         at += 4u * params.cout4;
-        s0 = accumulate(s0, w, unpack(input[x0 + k]) * g);
-        s1 = accumulate(s1, w, unpack(input[x1 + k]) * g);
-        s2 = accumulate(s2, w, unpack(input[x2 + k]) * g);
-        s3 = accumulate(s3, w, unpack(input[x3 + k]) * g);
+        // Quad by quad at all positions: few weights are alive at a time.
+        a = accumulate(
+            a,
+            mat4x4<f32>(
+                subgroupBroadcast(low, 0u),
+                subgroupBroadcast(low, 4u),
+                subgroupBroadcast(high, 0u),
+                subgroupBroadcast(high, 4u),
+            ),
+            x,
+        );
+        b = accumulate(
+            b,
+            mat4x4<f32>(
+                subgroupBroadcast(low, 1u),
+                subgroupBroadcast(low, 5u),
+                subgroupBroadcast(high, 1u),
+                subgroupBroadcast(high, 5u),
+            ),
+            x,
+        );
+        c = accumulate(
+            c,
+            mat4x4<f32>(
+                subgroupBroadcast(low, 2u),
+                subgroupBroadcast(low, 6u),
+                subgroupBroadcast(high, 2u),
+                subgroupBroadcast(high, 6u),
+            ),
+            x,
+        );
+        d = accumulate(
+            d,
+            mat4x4<f32>(
+                subgroupBroadcast(low, 3u),
+                subgroupBroadcast(low, 7u),
+                subgroupBroadcast(high, 3u),
+                subgroupBroadcast(high, 7u),
+            ),
+            x,
+        );
     }
     // Stored by one instruction in a short loop whose trip count no compiler knows, see common/tile.wgsl.
     let used = min(params.rolled.x, params.pixels - min(row, params.pixels));
     let quads = min(params.rolled.y, at_n.quads);
-    for (var i = 0u; i < used; i++) {
-        for (var j = 0u; j < quads; j++) {
-            store(first + row + i, n + j, s0.a);
-            s0 = Cols(s0.b, s0.c, s0.d, s0.a);
+    for (var j = 0u; j < quads; j++) {
+        for (var i = 0u; i < used; i++) {
+            store(first + row + i, n + j, a.r0);
+            a = Rows(a.r1, a.r2, a.r3, a.r0);
         }
-        s0 = s1;
-        s1 = s2;
-        s2 = s3;
+        a = b;
+        b = c;
+        c = d;
     }
 }

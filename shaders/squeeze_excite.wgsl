@@ -1,7 +1,7 @@
 // Squeeze-and-excitation's gate from partial sums: mean, reduce + act, expand + gate, in one dispatch.
 //
 // One workgroup per image. The mean is kept in the output, where the gate replaces it; workgroup memory holds the
-// hidden layer. Its result is stored as its weights are. Phase 2 gives each lane one hidden quad and every `parts`-th channel quad.
+// hidden layer. Phase 2 gives each lane one hidden quad and every `parts`-th channel quad.
 // Weights: [reduce bias: h4 | expand bias: c4 | reduce: channel * h4 + h | expand: unit * c4 + c].
 // Input: partial sums, (image * tiles + tile) * c4 + c.
 
@@ -22,7 +22,7 @@ override ROLL: u32 = 0u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weights: array<Stored>;
-@group(0) @binding(3) var<storage, read_write> output: array<Stored>;
+@group(0) @binding(3) var<storage, read_write> output: array<Written>;
 
 const MAX_HIDDEN_QUADS = 256u;
 var<workgroup> partial: array<vec4<f32>, MAX_HIDDEN_QUADS>;
@@ -64,7 +64,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
         for (var h = lane - part * span; h < params.h4; h += span) {
             var sum = vec4<f32>(0.0);
             for (var c = part; c < params.c4; c += parts) {
-                sum = multiply(sum, unpack(output[gates + c]), reduce + c * 4u * params.h4 + h, params.h4);
+                sum = multiply(sum, unpack_written(output[gates + c]), reduce + c * 4u * params.h4 + h, params.h4);
             }
             partial[part * params.h4 + h] = sum;
         }

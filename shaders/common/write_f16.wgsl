@@ -6,3 +6,8 @@ fn repack(v: vec4<f32>) -> Written {
     let held = clamp(v, vec4<f32>(-65504.0), vec4<f32>(65504.0));
     return vec2<u32>(pack2x16float(held.xy), pack2x16float(held.zw));
 }
+
+// What was stored.
+fn unpack_written(v: Written) -> vec4<f32> {
+    return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
+}

@@ -59,7 +59,7 @@ pub struct Args {
     /// A name (see `mbconv models`), or a .toml or .json file with an architecture
     #[arg(value_name = "NAME|FILE")]
     arch: String,
-    /// One line per dispatch: kernel key, grid, buffers, bytes, multiply-adds; which pairs of convolutions are fused and
+    /// One line per dispatch: kernel key, grid, buffers, bytes, multiply-adds; which convolutions are fused and
     /// why; the totals
     #[arg(long)]
     plan: bool,

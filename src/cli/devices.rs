@@ -47,7 +47,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         ("features", left),
     ]);
     for a in &adapters {
-        let features = [(a.timestamps, "timestamps"), (a.f16, "f16"), (a.subgroups, "subgroups")];
+        let features = [(a.timestamps, "timestamps"), (a.f16, "f16"), (a.int64, "int64"), (a.subgroups, "subgroups")];
         let features: Vec<_> = features.iter().filter(|f| f.0).map(|f| f.1).collect();
         table.row(vec![
             a.index.to_string(),

@@ -3,7 +3,7 @@
 use super::pipeline_cache::PipelineCache;
 use super::pipelines::Pipelines;
 use crate::error::{Error, Result};
-use crate::kernels::{AdapterClass, SUBGROUP_LANES};
+use crate::kernels::{AdapterClass, SUBGROUP_LANES, Words};
 use crate::plan::{Caps, Target};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::SUBGROUP)
     .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::SHADER_INT64)
     .union(wgpu::Features::PIPELINE_CACHE);
 
 /// What identifies an adapter and what of it matters here.
@@ -32,6 +33,8 @@ pub struct AdapterFacts {
     pub timestamps: bool,
     /// Whether shaders may compute in f16.
     pub f16: bool,
+    /// Whether shaders may use integers of 64 bits.
+    pub int64: bool,
     /// Whether shaders may use subgroup operations.
     pub subgroups: bool,
     /// The fewest lanes of a subgroup; 0 where kernels may not use subgroup operations.
@@ -52,6 +55,7 @@ impl AdapterFacts {
             caps: caps(limits),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             f16: features.contains(wgpu::Features::SHADER_F16),
+            int64: features.contains(wgpu::Features::SHADER_INT64),
             subgroups,
             subgroup_lanes: if subgroups && native { info.subgroup_min_size } else { 0 },
         }
@@ -224,7 +228,14 @@ impl Gpu {
 
     /// What plans for this device must keep to, and f32.
     pub fn target(&self) -> Target {
-        Target { half: self.facts.f16, ..Target::new(self.facts.caps, self.facts.class()) }
+        let AdapterFacts { caps, f16, int64, .. } = self.facts;
+        let class = self.facts.class();
+        let words = match class {
+            AdapterClass::Software | AdapterClass::SoftwareSubgroup if int64 => Words::Wide,
+            _ if f16 => Words::Half,
+            _ => Words::Plain,
+        };
+        Target { words, ..Target::new(caps, class) }
     }
 
     /// Ok while the device lives.

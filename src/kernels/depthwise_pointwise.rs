@@ -1,11 +1,11 @@
 //! A depthwise convolution and the 1x1 convolution behind it in one, as a depthwise separable block is; the tensor
 //! between them stays in workgroup memory. Shader: `shaders/depthwise_pointwise.wgsl`.
 //!
-//! The depthwise convolution is computed once for each [slice](Variant::slices) of the output channels.
+//! The depthwise convolution is computed once for each [slice](slices) of the output channels.
 
-use super::depthwise::MAX_KERNEL;
-use super::{AdapterClass, FUSED_BYTES, KernelKey, Launch, Window, grid, indexable, join_code};
-use crate::error::{Error, Result};
+use super::fused::{self, Variant};
+use super::{AdapterClass, KernelKey, Launch, Window, grid, indexable, join_code};
+use crate::error::Result;
 use crate::graph::{Activation, Join};
 
 /// Name of the family.
@@ -14,7 +14,7 @@ pub const NAME: &str = "depthwise_pointwise";
 /// `y = act(filter_act(depthwise(x) + b) * v + c)`, joined with another tensor, or averaged over the positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Args {
-    /// The window of the depthwise convolution, its edge 1 to [`MAX_KERNEL`], its step 1 or 2.
+    /// The window of the depthwise convolution, its edge 1 to [`super::depthwise::MAX_KERNEL`], its step 1 or 2.
     pub window: Window,
     /// Channels of the input.
     pub c: usize,
@@ -72,15 +72,6 @@ pub struct Params {
     pub pad: [u32; 3],
 }
 
-/// A row of the variant table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Variant {
-    /// Quads of output channels of a workgroup, and of input channels that it filters at a time.
-    pub quads: u32,
-    /// Lanes along positions, a power of two.
-    pub lanes: u32,
-}
-
 /// For few output channels.
 const NARROW: Variant = Variant { quads: 8, lanes: 32 };
 const WIDE: Variant = Variant { quads: 16, lanes: 16 };
@@ -88,11 +79,9 @@ const WIDE: Variant = Variant { quads: 16, lanes: 16 };
 /// Every row; all compute the same up to the order of the mean.
 pub const VARIANTS: &[Variant] = &[NARROW, WIDE];
 
-impl Variant {
-    /// How many times the depthwise convolution is computed.
-    pub fn slices(&self, args: &Args) -> usize {
-        args.c_out.div_ceil(4).div_ceil(self.quads as usize)
-    }
+/// How many times a row computes the depthwise convolution.
+pub fn slices(args: &Args, variant: &Variant) -> usize {
+    args.c_out.div_ceil(4).div_ceil(variant.quads as usize)
 }
 
 /// The default row. It follows from the network alone: another batch or resolution must not need another pipeline.
@@ -103,7 +92,7 @@ pub fn choose(args: &Args, _: AdapterClass) -> Variant {
 /// The dispatch of the default row.
 ///
 /// # Errors
-/// [`Error::Limit`] when the tensors are too large for one dispatch, [`Error::BadInput`] for a window or step
+/// [`crate::error::Error::Limit`] when the tensors are too large for one dispatch, [`crate::error::Error::BadInput`] for a window or step
 /// that the family does not have.
 pub fn launch(args: &Args, class: AdapterClass) -> Result<Launch> {
     launch_with(args, &choose(args, class))
@@ -115,23 +104,13 @@ pub fn launch(args: &Args, class: AdapterClass) -> Result<Launch> {
 /// As [`launch`].
 pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let window = &args.window;
-    if !(1..=MAX_KERNEL).contains(&window.kernel) || !(1..=2).contains(&window.stride) {
-        let problem =
-            format!("window {0}x{0} step {1}: windows up to 7x7, steps 1 and 2", window.kernel, window.stride);
-        return Err(Error::bad("depthwise separable convolution", problem));
-    }
+    fused::check("depthwise separable convolution", window)?;
     let (x4, y4, pixels) = (args.c.div_ceil(4), args.c_out.div_ceil(4), window.out_h * window.out_w);
     let [inputs, outputs] = window.positions();
     indexable(NAME, (inputs * x4).max(outputs * y4) as u64)?;
     // Tiles of one size, no larger than workgroup memory.
-    let tiles = pixels.div_ceil((FUSED_BYTES / 16 / variant.quads) as usize);
+    let tiles = pixels.div_ceil(variant.capacity());
     let tile_size = pixels.div_ceil(tiles);
-    let consts = [
-        ("K", window.kernel as u32),
-        ("STRIDE", window.stride as u32),
-        ("WG_X", variant.quads),
-        ("WG_Y", variant.lanes),
-    ];
     let [height, width, out_height, out_width, pad_top, pad_left] = window.params();
     let [join, joined] = join_code(args.join);
     let params = Params {
@@ -154,7 +133,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         kernel: window.kernel as u32,
         pad: [0; 3],
     };
-    let groups = [variant.slices(args), if args.pool { 1 } else { tiles }, window.n];
-    let key = KernelKey::new(NAME, &consts);
+    let groups = [slices(args, variant), if args.pool { 1 } else { tiles }, window.n];
+    let key = KernelKey::new(NAME, &variant.consts(window));
     Ok(Launch { key, grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() })
 }

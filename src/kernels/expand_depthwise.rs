@@ -3,9 +3,10 @@
 //!
 //! Neighbouring tiles both compute what their windows share of that tensor: [`tiles`] keeps that small.
 
-use super::depthwise::{MAX_KERNEL, Tiles};
-use super::{AdapterClass, FUSED_BYTES, KernelKey, Launch, Window, grid, indexable, join_code};
-use crate::error::{Error, Result};
+use super::depthwise::Tiles;
+use super::fused::{self, Variant};
+use super::{AdapterClass, KernelKey, Launch, Window, grid, indexable, join_code};
+use crate::error::Result;
 use crate::graph::{Activation, Join};
 
 /// Name of the family.
@@ -15,7 +16,7 @@ pub const NAME: &str = "expand_depthwise";
 /// positions. The window pads with zeros what the 1x1 convolution gives, not what it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Args {
-    /// The window of the depthwise convolution, its edge 1 to [`MAX_KERNEL`], its step 1 or 2.
+    /// The window of the depthwise convolution, its edge 1 to [`super::depthwise::MAX_KERNEL`], its step 1 or 2.
     pub window: Window,
     /// Channels of the input.
     pub c_in: usize,
@@ -79,15 +80,6 @@ pub struct Params {
     pub inverse: f32,
 }
 
-/// A row of the variant table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Variant {
-    /// Channel quads of a workgroup: the fewer, the larger its tile.
-    pub quads: u32,
-    /// Lanes along positions, a power of two.
-    pub lanes: u32,
-}
-
 /// For windows of 3x3.
 const SMALL: Variant = Variant { quads: 4, lanes: 64 };
 /// For wider windows, which share more with their neighbours.
@@ -95,13 +87,6 @@ const LARGE: Variant = Variant { quads: 2, lanes: 128 };
 
 /// Every row; all compute the same but for the tiles of the squeeze.
 pub const VARIANTS: &[Variant] = &[SMALL, LARGE];
-
-impl Variant {
-    /// Positions of the tensor between the two that fit in workgroup memory.
-    fn capacity(&self) -> usize {
-        (FUSED_BYTES / 16 / self.quads) as usize
-    }
-}
 
 /// The default row.
 pub fn choose(args: &Args, _: AdapterClass) -> Variant {
@@ -111,35 +96,13 @@ pub fn choose(args: &Args, _: AdapterClass) -> Variant {
 /// The tiles of a row that compute the fewest positions of the tensor between the two convolutions, and how many they
 /// compute of each image.
 pub fn tiles(window: &Window, variant: &Variant) -> (Tiles, usize) {
-    let (kernel, stride, capacity) = (window.kernel, window.stride, variant.capacity());
-    let span = |outputs: usize| (outputs - 1) * stride + kernel;
-    // Positions inside the image under all tiles of an axis.
-    let computed = |size: usize, out: usize, pad: usize, tile: usize| {
-        let of_tile = |first: usize| {
-            let begin = first * stride;
-            (begin + span(tile.min(out - first))).min(size + pad).saturating_sub(begin.max(pad))
-        };
-        (0..out).step_by(tile).map(of_tile).sum::<usize>()
-    };
-    let sizes = |out: usize| (1..=out).take_while(|&n| span(n) <= capacity);
-    let columns: Vec<_> =
-        sizes(window.out_w).map(|w| (w, computed(window.w, window.out_w, window.pad_left, w))).collect();
-    let choices = sizes(window.out_h).flat_map(|h| {
-        let rows = computed(window.h, window.out_h, window.pad_top, h);
-        let fits = move |c: &&(usize, usize)| span(h) * span(c.0) <= capacity;
-        columns.iter().filter(fits).map(move |&(w, columns)| (rows * columns, h, w))
-    });
-    let count = |h: usize, w: usize| window.out_h.div_ceil(h) * window.out_w.div_ceil(w);
-    let best = choices.min_by_key(|&(positions, h, w)| (positions, count(h, w), h.abs_diff(w)));
-    let (positions, height, width) = best.unwrap_or((window.h * window.w, 1, 1));
-    let (tiles_y, tiles_x) = (window.out_h.div_ceil(height), window.out_w.div_ceil(width));
-    (Tiles { height, width, tiles_y, tiles_x }, positions)
+    fused::tiles(window, |span, _| span <= variant.capacity())
 }
 
 /// The dispatch of the default row, and its tiles.
 ///
 /// # Errors
-/// [`Error::Limit`] when the tensors are too large for one dispatch, [`Error::BadInput`] for a window or step
+/// [`crate::error::Error::Limit`] when the tensors are too large for one dispatch, [`crate::error::Error::BadInput`] for a window or step
 /// that the family does not have.
 pub fn launch(args: &Args, class: AdapterClass) -> Result<(Launch, Tiles)> {
     launch_with(args, &choose(args, class))
@@ -151,21 +114,11 @@ pub fn launch(args: &Args, class: AdapterClass) -> Result<(Launch, Tiles)> {
 /// As [`launch`].
 pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
     let window = &args.window;
-    if !(1..=MAX_KERNEL).contains(&window.kernel) || !(1..=2).contains(&window.stride) {
-        let problem =
-            format!("window {0}x{0} step {1}: windows up to 7x7, steps 1 and 2", window.kernel, window.stride);
-        return Err(Error::bad("expanding depthwise convolution", problem));
-    }
+    fused::check("expanding depthwise convolution", window)?;
     let (x4, c4) = (args.c_in.div_ceil(4), args.c.div_ceil(4));
     let [inputs, outputs] = window.positions();
     indexable(NAME, (inputs * x4).max(outputs * c4) as u64)?;
     let (tiles, _) = tiles(window, variant);
-    let consts = [
-        ("K", window.kernel as u32),
-        ("STRIDE", window.stride as u32),
-        ("WG_X", variant.quads),
-        ("WG_Y", variant.lanes),
-    ];
     let [height, width, out_height, out_width, pad_top, pad_left] = window.params();
     let [join, joined] = join_code(args.join);
     let params = Params {
@@ -192,6 +145,6 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
     };
     let of_an_image = if args.pool { 1 } else { tiles.count() };
     let groups = [c4.div_ceil(variant.quads as usize), of_an_image, window.n];
-    let key = KernelKey::new(NAME, &consts);
+    let key = KernelKey::new(NAME, &variant.consts(window));
     Ok((Launch { key, grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() }, tiles))
 }

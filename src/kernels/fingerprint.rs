@@ -1,10 +1,14 @@
 //! What tells one kernel set from another: measurements and compiled pipelines are of one alone.
 
-use super::{FAMILIES, Storage};
+use super::{FAMILIES, Storage, Words};
+use crate::tensor::Dtype;
 
 /// Changes with every shader's text and with this crate's version. (Rows of the tables are known by what is in them.)
 pub fn fingerprint() -> String {
-    let preludes = [Storage::F32, Storage::Packed, Storage::Half].into_iter().flat_map(Storage::prelude);
+    let storages = [Dtype::F32, Dtype::F16]
+        .into_iter()
+        .flat_map(|dtype| [Words::Plain, Words::Half, Words::Wide].map(|words| Storage::new(dtype, dtype, words)));
+    let preludes = storages.flat_map(Storage::prelude);
     let texts = FAMILIES.iter().flat_map(|family| family.parts.iter().copied()).chain(preludes);
     fingerprint_of(texts.chain([env!("CARGO_PKG_VERSION")]).map(str::as_bytes))
 }

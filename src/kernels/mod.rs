@@ -22,8 +22,10 @@ pub mod depthwise_pointwise;
 pub mod elementwise;
 pub mod expand_depthwise;
 mod fingerprint;
+pub mod fused;
 pub mod global_pool;
 pub mod head_pool;
+pub mod inverted_residual;
 pub mod l2_norm;
 pub mod pointwise;
 pub mod pool;
@@ -36,7 +38,7 @@ mod text;
 pub use channels::Channels;
 pub use fingerprint::{fingerprint, fingerprint_of};
 pub use rows::{Rows, Tiled, most_rows};
-pub use storage::Storage;
+pub use storage::{Storage, Words};
 
 /// What a binding carries. The discriminant is its `@binding` number in every shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,8 +58,10 @@ pub enum Role {
     Residual = 5,
     /// `var<storage, read_write>`: squeeze partial sums; bound to a spare buffer where the key does not use it.
     Squeeze = 6,
-    /// `var<storage, read>`: bias and weights of the second of two convolutions.
+    /// `var<storage, read>`: bias and weights of the second of two or three convolutions.
     NextWeights = 7,
+    /// `var<storage, read>`: bias and weights of the third of three convolutions.
+    LastWeights = 8,
 }
 
 /// Identifies a compiled pipeline: cache key, label, profile row and test id.
@@ -135,9 +139,6 @@ pub struct Family {
     workgroup_bytes: fn(&KernelKey) -> u32,
 }
 
-const FUSED: &str = wgsl!("common/fused.wgsl");
-/// Bytes of workgroup memory of `shaders/common/fused.wgsl`.
-const FUSED_BYTES: u32 = 16_384;
 const ACTIVATION: &str = wgsl!("common/activation.wgsl");
 const JOIN: &str = wgsl!("common/join.wgsl");
 const POINTWISE: &str = wgsl!("common/pointwise.wgsl");
@@ -186,15 +187,30 @@ pub const FAMILIES: &[Family] = &[
             Role::NextWeights,
         ],
         subgroups: false,
-        parts: &[ACTIVATION, JOIN, FUSED, wgsl!("expand_depthwise.wgsl")],
-        workgroup_bytes: |_| FUSED_BYTES,
+        parts: &[ACTIVATION, JOIN, fused::SHARED, fused::EXPAND, wgsl!("expand_depthwise.wgsl")],
+        workgroup_bytes: |_| fused::BYTES,
     },
     Family {
         name: depthwise_pointwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::NextWeights],
         subgroups: false,
-        parts: &[ACTIVATION, JOIN, FUSED, wgsl!("depthwise_pointwise.wgsl")],
-        workgroup_bytes: |_| FUSED_BYTES,
+        parts: &[ACTIVATION, JOIN, fused::SHARED, fused::PROJECT, wgsl!("depthwise_pointwise.wgsl")],
+        workgroup_bytes: |_| fused::BYTES,
+    },
+    Family {
+        name: inverted_residual::NAME,
+        bindings: &[
+            Role::Params,
+            Role::Input,
+            Role::Weights,
+            Role::Output,
+            Role::Residual,
+            Role::NextWeights,
+            Role::LastWeights,
+        ],
+        subgroups: false,
+        parts: &[ACTIVATION, JOIN, fused::SHARED, fused::EXPAND, fused::PROJECT, wgsl!("inverted_residual.wgsl")],
+        workgroup_bytes: |_| fused::BYTES,
     },
     Family {
         name: conv::NAME,

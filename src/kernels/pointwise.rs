@@ -161,7 +161,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let (pixels, slices) = if flat { (total, 1) } else { (args.pixels, args.n) };
     let [join, joined] = join_code(args.join);
     let (name, mut consts) = match variant {
-        Variant { subgroup: true, .. } => (SUBGROUP_NAME, vec![("WG_X", variant.wg_x)]),
+        Variant { subgroup: true, .. } => (SUBGROUP_NAME, vec![("GATE", args.gate.into()), ("WG_X", variant.wg_x)]),
         Variant { lanes: true, .. } => {
             (LANES_NAME, vec![("ACT", args.act.code()), ("GATE", args.gate.into()), ("WG_X", variant.wg_x)])
         }

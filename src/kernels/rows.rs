@@ -4,7 +4,8 @@
 use super::depthwise::Tiles;
 use super::{AdapterClass, Launch};
 use super::{
-    conv, depthwise, depthwise_pointwise, expand_depthwise, global_pool, head_pool, pointwise, squeeze_excite,
+    conv, depthwise, depthwise_pointwise, expand_depthwise, fused, global_pool, head_pool, inverted_residual,
+    pointwise, squeeze_excite,
 };
 use crate::error::Result;
 use std::fmt::Debug;
@@ -64,9 +65,9 @@ fn waste(axes: &[(usize, u32)]) -> f64 {
 }
 
 macro_rules! rows {
-    ($family:ident, $launched:ty, $wrap:expr, $axes:expr) => {
+    ($family:ident, $row:ty, $launched:ty, $wrap:expr, $axes:expr) => {
         impl Rows for $family::Args {
-            type Row = $family::Variant;
+            type Row = $row;
             type Launched = $launched;
             const FAMILY: &'static str = $family::NAME;
             const ROWS: &'static [Self::Row] = $family::VARIANTS;
@@ -95,14 +96,24 @@ fn tiled((launch, tiles): (Launch, Tiles)) -> Tiled {
     Tiled(launch, tiles)
 }
 
-rows!(pointwise, Launch, |l| l, |args, row| vec![(args.n * args.pixels, row.rows), (args.channels.group4(), row.cols)]);
-rows!(conv, Launch, |l| l, |args, row| vec![(args.window.out_w, row.rows), (args.channels.group4(), row.cols)]);
-rows!(head_pool, Launch, |l| l, |args, row| vec![(args.pixels, row.rows), (args.c_out.div_ceil(4), row.cols)]);
-rows!(depthwise, Tiled, tiled, |args, row| vec![(args.window.out_w, row.cols)]);
-rows!(squeeze_excite, Launch, |l| l, |_, _| Vec::new());
-rows!(global_pool, Launch, |l| l, |_, _| Vec::new());
-rows!(expand_depthwise, Tiled, tiled, |args, row| vec![(args.c.div_ceil(4), row.quads)]);
-rows!(depthwise_pointwise, Launch, |l| l, |args, row| vec![(args.c_out.div_ceil(4), row.quads)]);
+rows!(pointwise, pointwise::Variant, Launch, |l| l, |args, row| vec![
+    (args.n * args.pixels, row.rows),
+    (args.channels.group4(), row.cols)
+]);
+rows!(conv, conv::Variant, Launch, |l| l, |args, row| vec![
+    (args.window.out_w, row.rows),
+    (args.channels.group4(), row.cols)
+]);
+rows!(head_pool, head_pool::Variant, Launch, |l| l, |args, row| vec![
+    (args.pixels, row.rows),
+    (args.c_out.div_ceil(4), row.cols)
+]);
+rows!(depthwise, depthwise::Variant, Tiled, tiled, |args, row| vec![(args.window.out_w, row.cols)]);
+rows!(squeeze_excite, squeeze_excite::Variant, Launch, |l| l, |_, _| Vec::new());
+rows!(global_pool, global_pool::Variant, Launch, |l| l, |_, _| Vec::new());
+rows!(expand_depthwise, fused::Variant, Tiled, tiled, |args, row| vec![(args.c.div_ceil(4), row.quads)]);
+rows!(depthwise_pointwise, fused::Variant, Launch, |l| l, |args, row| vec![(args.c_out.div_ceil(4), row.quads)]);
+rows!(inverted_residual, fused::Variant, Launch, |l| l, |args, row| vec![(args.c_out.div_ceil(4), row.quads)]);
 
 /// The rows of the longest table.
 pub fn most_rows() -> usize {
@@ -115,6 +126,7 @@ pub fn most_rows() -> usize {
         global_pool::VARIANTS.len(),
         expand_depthwise::VARIANTS.len(),
         depthwise_pointwise::VARIANTS.len(),
+        inverted_residual::VARIANTS.len(),
     ];
     tables.into_iter().max().unwrap_or(0)
 }

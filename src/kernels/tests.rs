@@ -37,6 +37,9 @@ fn launches() -> Vec<Launch> {
                 let args = depthwise_pointwise::Args { window, c, c_out, filter_act, act, join, pool };
                 all.push(depthwise_pointwise::launch_with(&args, v).unwrap());
             }
+            for v in inverted_residual::VARIANTS {
+                all.push(inverted_residual::launch_with(&inverted_residual_args(window), v).unwrap());
+            }
         }
     }
     for v in conv::VARIANTS {
@@ -109,6 +112,11 @@ fn depthwise_args(n: usize, h: usize, c: usize, kernel: usize, stride: usize, re
 fn expand_depthwise_args(window: Window) -> expand_depthwise::Args {
     let (expand_act, act, join) = (Activation::Swish, Activation::Relu6, Join::None);
     expand_depthwise::Args { window, c_in: 20, c: 37, expand_act, act, join, squeeze: true, pool: false }
+}
+
+fn inverted_residual_args(window: Window) -> inverted_residual::Args {
+    let (expand_act, filter_act, act, join) = (Activation::Swish, Activation::Relu6, Activation::Identity, Join::Add);
+    inverted_residual::Args { window, c_in: 20, c: 120, c_out: 37, expand_act, filter_act, act, join }
 }
 
 fn conv_args(n: usize, h: usize, kernel: usize, stride: usize) -> conv::Args {
@@ -318,6 +326,29 @@ fn rust_and_wgsl_agree_on_every_parameter() {
         kernel = "kernel"
     );
     check!(
+        inverted_residual,
+        height = "height",
+        width = "width",
+        out_height = "out_height",
+        out_width = "out_width",
+        pad_top = "pad_top",
+        pad_left = "pad_left",
+        x4 = "x4",
+        c4 = "c4",
+        y4 = "y4",
+        tile_h = "tile_h",
+        tile_w = "tile_w",
+        tiles_x = "tiles_x",
+        columns = "columns",
+        lanes = "lanes",
+        expand_act = "expand_act",
+        filter_act = "filter_act",
+        act = "act",
+        join = "join",
+        joined = "joined",
+        kernel = "kernel"
+    );
+    check!(
         conv,
         height = "height",
         width = "width",
@@ -445,39 +476,68 @@ fn a_dispatch_beyond_the_limits_is_a_typed_error() {
     assert!(matches!(depthwise::launch(&args, AdapterClass::Gpu), Err(Error::BadInput { .. })));
 }
 
+/// Positions of the tensor under the windows that tiles compute of an image, counted position by position.
+fn computed(window: &Window, t: &depthwise::Tiles) -> usize {
+    let under = |tile: usize, size: usize, pad: usize, from: usize, out: usize| {
+        let first = from * tile;
+        let (begin, end) =
+            (first * window.stride, (first + tile).min(out) * window.stride + window.kernel - window.stride);
+        (0..size).filter(|i| (begin..end).contains(&(i + pad))).count()
+    };
+    let rows: usize = (0..t.tiles_y).map(|i| under(t.height, window.h, window.pad_top, i, window.out_h)).sum();
+    let columns: usize = (0..t.tiles_x).map(|i| under(t.width, window.w, window.pad_left, i, window.out_w)).sum();
+    rows * columns
+}
+
 /// What a tile's windows cover fits in workgroup memory, the tiles cover the output, and they compute at most the stated
-/// share of the tensor between the two convolutions again.
+/// share of the tensor between two convolutions again.
 #[test]
 fn fused_tiles_fit_and_repeat_little() {
-    for v in expand_depthwise::VARIANTS {
-        assert_eq!(v.quads * v.lanes * 4 * 16, FUSED_BYTES, "four positions a lane");
-        for (kernel, stride) in [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1), (7, 2)] {
-            for h in [1, 7, 14, 19, 28, 38, 56, 75, 112, 150, 300] {
-                let window = window(2, h, kernel, stride);
-                let (t, computed) = expand_depthwise::tiles(&window, v);
-                let span = |tile: usize| (tile - 1) * stride + kernel;
-                assert!(span(t.height) * span(t.width) * v.quads as usize * 16 <= FUSED_BYTES as usize, "{t:?}");
+    let variants = [expand_depthwise::VARIANTS, depthwise_pointwise::VARIANTS, inverted_residual::VARIANTS].concat();
+    for v in &variants {
+        assert_eq!(v.quads * v.lanes * 4 * 16, fused::BYTES, "four positions a lane");
+    }
+    for (kernel, stride) in [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1), (7, 2)] {
+        for h in [1, 7, 14, 19, 28, 38, 56, 75, 112, 150, 300] {
+            let window = window(2, h, kernel, stride);
+            let covers = |t: &depthwise::Tiles| {
                 assert!(t.tiles_y * t.height >= window.out_h && (t.tiles_y - 1) * t.height < window.out_h);
                 assert!(t.tiles_x * t.width >= window.out_w && (t.tiles_x - 1) * t.width < window.out_w);
-                // Counted position by position.
-                let under = |tile: usize, size: usize, pad: usize, from: usize, out: usize| {
-                    let first = from * tile;
-                    let (begin, end) = (first * stride, (first + tile).min(out) * stride + kernel - stride);
-                    (0..size).filter(|i| (begin..end).contains(&(i + pad))).count()
-                };
-                let rows: usize = (0..t.tiles_y).map(|i| under(t.height, h, window.pad_top, i, window.out_h)).sum();
-                let columns: usize = (0..t.tiles_x).map(|i| under(t.width, h, window.pad_left, i, window.out_w)).sum();
-                assert_eq!(computed, rows * columns, "{h} {kernel} {stride} {v:?}");
+                let span = |tile: usize| (tile - 1) * stride + kernel;
+                span(t.height) * span(t.width)
+            };
+            for v in expand_depthwise::VARIANTS {
+                let (t, positions) = expand_depthwise::tiles(&window, v);
+                assert!(covers(&t) * v.quads as usize * 16 <= fused::BYTES as usize, "{t:?}");
+                assert_eq!(positions, computed(&window, &t), "{h} {kernel} {stride} {v:?}");
                 let l = expand_depthwise::launch_with(&expand_depthwise_args(window), v).unwrap().0;
                 assert_eq!(l.grid, [10u32.div_ceil(v.quads), t.count() as u32, 2]);
                 if *v == expand_depthwise::choose(&expand_depthwise_args(window), AdapterClass::Gpu) && kernel < 7 {
-                    assert!(computed * 10 <= h * h * 15, "{h} {kernel} {stride}: {computed} of {}", h * h);
+                    assert!(positions * 10 <= h * h * 15, "{h} {kernel} {stride}: {positions} of {}", h * h);
                 }
             }
+            for (v, c_out) in inverted_residual::VARIANTS.iter().flat_map(|v| [(v, 24), (v, 320), (v, 1100)]) {
+                let args = inverted_residual::Args { c_out, ..inverted_residual_args(window) };
+                let ((t, positions), outputs) =
+                    (inverted_residual::tiles(&args, v), |t: &depthwise::Tiles| t.height * t.width);
+                assert!((covers(&t) + outputs(&t)) * v.quads as usize * 16 <= fused::BYTES as usize, "{t:?}");
+                assert_eq!(positions, computed(&window, &t), "{h} {kernel} {stride} {v:?}");
+                let l = inverted_residual::launch_with(&args, v).unwrap();
+                let p: &inverted_residual::Params = bytemuck::from_bytes(&l.params);
+                assert_eq!(l.grid[1..], [t.count() as u32, 2]);
+                assert!(
+                    (l.grid[0] * p.columns) as usize * 4 >= c_out && p.columns * p.lanes <= v.quads * v.lanes,
+                    "{p:?}"
+                );
+                assert!(p.lanes as usize * 8 >= outputs(&t), "eight positions a lane: {p:?}");
+                let [expand, depthwise] = inverted_residual::repeats(&args, v);
+                assert_eq!(depthwise, f64::from(l.grid[0]));
+                assert_eq!(expand, depthwise * positions as f64 / (h * h) as f64);
+                // The rows that are chosen at that window, on maps of a network at its own resolution.
+                let narrow = v.quads * kernel as u32 <= 48 && kernel < 7 && c_out == 24;
+                assert!(!narrow || expand <= 3.0, "{h} {kernel} {stride} {v:?}: {expand}");
+            }
         }
-    }
-    for v in depthwise_pointwise::VARIANTS {
-        assert_eq!(v.quads * v.lanes * 4 * 16, FUSED_BYTES, "four positions a lane");
     }
 }
 

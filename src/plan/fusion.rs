@@ -1,17 +1,17 @@
-//! Which neighbouring convolutions become one dispatch. The tensor between them then never exists: its bytes and a
-//! dispatch are saved, and what several workgroups need of it each of them computes.
+//! Which neighbouring convolutions become one dispatch. The tensors between them then never exist: their bytes and a
+//! dispatch or two are saved, and what several workgroups need of them each of them computes.
 //!
-//! A convolution may have a partner before and behind it ([`candidates`]); [`decide`] weighs every pair and chooses as
-//! many as possible, and of as many those that save most bytes: which of two is better follows from the network then,
-//! not from the resolution, and another resolution needs no other pipelines.
+//! A convolution may have partners before and behind it ([`candidates`]); [`decide`] weighs every group and chooses those
+//! that save as many dispatches as possible, and of as many those that save most bytes: which of two is better follows from
+//! the network then, not from the resolution, and another resolution needs no other pipelines.
 
 use super::Target;
 use super::lower::kind;
 use crate::graph::{Conv2d, ConvKind, Graph, Join, NodeId, Op};
-use crate::kernels::{AdapterClass, Window, depthwise, depthwise_pointwise, expand_depthwise};
+use crate::kernels::{AdapterClass, Window, depthwise, depthwise_pointwise, expand_depthwise, inverted_residual};
 use crate::tensor::Shape;
 
-/// Which pairs of convolutions are fused.
+/// Which groups of convolutions are fused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fuse {
@@ -40,20 +40,17 @@ impl Rates {
     pub const GPU: Self = Self { bytes_per_s: 504e9, madds_per_s: 14.6e12, gap_s: 3e-6 };
 }
 
-/// Two convolutions, the second of which alone reads the first.
+/// Two or three convolutions, each of which alone reads the one before it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Fusion {
-    /// The first convolution.
-    pub first: NodeId,
-    /// The second.
-    pub second: NodeId,
-    /// The mean over the positions, where nothing else is asked of an expanding pair: its step computes that too.
-    pub pool: Option<NodeId>,
+    /// What their step computes, in order; the result of the last is stored. The mean over the positions is the last where
+    /// nothing else is asked of an expanding pair.
+    pub nodes: Vec<NodeId>,
     /// Their modules, as in [`super::Plan::labels`].
     pub label: String,
-    /// The kernel that computes both.
+    /// The kernel that computes them.
     pub kernel: &'static str,
-    /// Bytes of the tensor between them, written and read.
+    /// Bytes of the tensors between them, written and read.
     pub saved_bytes: u64,
     /// Multiply-adds that several workgroups do.
     pub repeated_madds: u64,
@@ -66,23 +63,23 @@ pub struct Fusion {
 }
 
 impl Fusion {
-    /// What its step computes, in order; the result of the last is stored.
-    pub fn nodes(&self) -> Vec<NodeId> {
-        [self.first, self.second].into_iter().chain(self.pool).collect()
+    /// The nodes whose results are never stored: as many dispatches are saved.
+    pub fn absorbed(&self) -> &[NodeId] {
+        &self.nodes[..self.nodes.len() - 1]
     }
 }
 
-/// What became of a pair.
+/// What became of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// One dispatch.
     Fused,
-    /// Somebody asked for the tensor between them.
+    /// Somebody asked for a tensor between them.
     Kept,
     /// What is repeated takes longer than what is saved.
     Dearer,
-    /// One of them is fused with its other neighbour.
+    /// One of them is fused in another group.
     Taken,
     /// The adapter is a CPU, on which workgroup barriers are slow.
     Software,
@@ -95,9 +92,9 @@ impl Verdict {
     pub const fn text(self) -> &'static str {
         match self {
             Self::Fused => "fused",
-            Self::Kept => "not fused: the value between them is asked for",
+            Self::Kept => "not fused: a value between them is asked for",
             Self::Dearer => "not fused: repeats more than it saves",
-            Self::Taken => "not fused: one of them is fused with its other neighbour",
+            Self::Taken => "not fused: one of them is fused in another group",
             Self::Software => "not fused: barriers are slow on a software adapter",
             Self::Off => "not fused: switched off",
         }
@@ -109,9 +106,10 @@ impl Verdict {
 pub(super) enum Args {
     ExpandDepthwise(expand_depthwise::Args),
     DepthwisePointwise(depthwise_pointwise::Args),
+    InvertedResidual(inverted_residual::Args),
 }
 
-/// Every pair that has a kernel, with its verdict, in the order of the graph. `squeezed` nodes are also summed over tiles.
+/// Every group that has a kernel, with its verdict, in the order of the graph. `squeezed` nodes are also summed over tiles.
 pub(super) fn decide(
     graph: &Graph,
     shapes: &[Shape],
@@ -122,7 +120,7 @@ pub(super) fn decide(
     let mut fusions = candidates(graph, shapes, squeezed, target, kept);
     for fusion in &mut fusions {
         fusion.verdict = match target.fuse {
-            _ if kept.contains(&fusion.first) => Verdict::Kept,
+            _ if fusion.absorbed().iter().any(|node| kept.contains(node)) => Verdict::Kept,
             Fuse::None => Verdict::Off,
             Fuse::All => Verdict::Fused,
             Fuse::Auto if target.class != AdapterClass::Gpu => Verdict::Software,
@@ -130,78 +128,151 @@ pub(super) fn decide(
             Fuse::Auto => Verdict::Fused,
         };
     }
-    match_pairs(&mut fusions);
+    select(&mut fusions);
     fusions
 }
 
-/// Of pairs that share a convolution one remains: of each chain as many as possible, and of as many those that save most
-/// bytes, or the later ones.
-fn match_pairs(fusions: &mut [Fusion]) {
+/// Of groups that share a convolution one remains: of each chain those that save as many dispatches as possible, and of as
+/// many those that save most bytes, or the later ones.
+fn select(fusions: &mut [Fusion]) {
     let mut chains: Vec<Vec<usize>> = Vec::new();
     for i in (0..fusions.len()).filter(|&i| fusions[i].verdict == Verdict::Fused) {
-        match chains.iter_mut().find(|chain| fusions[chain[chain.len() - 1]].second == fusions[i].first) {
+        let nodes = &fusions[i].nodes;
+        match chains.iter_mut().find(|chain| chain.iter().any(|&j| fusions[j].nodes.iter().any(|n| nodes.contains(n))))
+        {
             Some(chain) => chain.push(i),
             None => chains.push(vec![i]),
         }
     }
     for chain in chains {
-        // How many of the first n pairs can be fused, what that saves, and whether the last one is.
-        let mut best = vec![(0, 0, false)];
+        // Of the first n groups: what fusing the best of them saves, and how many come before those that share a node with
+        // the last one, if that is among the best.
+        let mut best: Vec<([usize; 2], Option<usize>)> = vec![([0, 0], None)];
         for (n, &i) in chain.iter().enumerate() {
-            let (count, bytes, _) = best[n.saturating_sub(1)];
-            let (with, without) = ((count + 1, bytes + fusions[i].args.size()), (best[n].0, best[n].1));
-            best.push(if with >= without { (with.0, with.1, true) } else { (without.0, without.1, false) });
+            let apart = chain[..n]
+                .iter()
+                .take_while(|&&j| fusions[j].nodes.iter().all(|node| !fusions[i].nodes.contains(node)));
+            let (before, without) = (apart.count(), best[n].0);
+            let [dispatches, bytes] = best[before].0;
+            let with = [dispatches + fusions[i].absorbed().len(), bytes + fusions[i].args.size()];
+            best.push(if with >= without { (with, Some(before)) } else { (without, None) });
         }
         let mut n = chain.len();
         while n > 0 {
-            let fused = best[n].2;
-            if let Some(&other) = chain[..n].iter().rev().nth(usize::from(fused)) {
-                fusions[other].verdict = Verdict::Taken;
+            let (rest, displaced) = match best[n].1 {
+                Some(before) => (before, before..n - 1),
+                None => (n - 1, n - 1..n),
+            };
+            for &i in &chain[displaced] {
+                fusions[i].verdict = Verdict::Taken;
             }
-            n = n.saturating_sub(1 + usize::from(fused));
+            n = rest;
         }
     }
 }
 
 impl Args {
-    /// Size of the tensor between the two against that behind the depthwise convolution, on maps of any size.
+    /// Size of the tensors between against that behind the depthwise convolution, on maps of any size.
     fn size(&self) -> usize {
         match self {
             Self::ExpandDepthwise(args) => args.c * args.window.stride.pow(2),
             Self::DepthwisePointwise(args) => args.c,
+            Self::InvertedResidual(args) => args.c * (args.window.stride.pow(2) + 1),
+        }
+    }
+
+    /// The kernel's name, and how many times it computes the first two of the convolutions.
+    fn kernel(&self, target: &Target) -> (&'static str, [f64; 2]) {
+        let class = target.rows();
+        match self {
+            Self::ExpandDepthwise(args) => {
+                let computed = expand_depthwise::tiles(&args.window, &expand_depthwise::choose(args, class)).1;
+                let repeats = computed as f64 / (args.window.h * args.window.w) as f64;
+                (expand_depthwise::NAME, [repeats, 1.0])
+            }
+            Self::DepthwisePointwise(args) => {
+                let slices = depthwise_pointwise::slices(args, &depthwise_pointwise::choose(args, class));
+                (depthwise_pointwise::NAME, [slices as f64, 1.0])
+            }
+            Self::InvertedResidual(args) => {
+                (inverted_residual::NAME, inverted_residual::repeats(args, &inverted_residual::choose(args, class)))
+            }
         }
     }
 }
 
-/// Every pair that has a kernel, unweighed.
+/// Every group that has a kernel, unweighed, in the order of their last convolutions.
 fn candidates(graph: &Graph, shapes: &[Shape], squeezed: &[bool], target: &Target, kept: &[NodeId]) -> Vec<Fusion> {
-    let users = graph.users();
-    let fusion = |second: NodeId| {
-        let first = *graph.nodes[second].inputs.first()?;
-        let (Op::Conv2d(conv), Op::Conv2d(next)) = (graph.nodes[first].op, graph.nodes[second].op) else { return None };
-        if users[first] != [second] || !conv.is_plain() || conv.gate || conv.first.is_some() {
-            return None;
+    let search = Search { graph, shapes, squeezed, kept, users: graph.users() };
+    let groups = (1..graph.nodes.len()).flat_map(|last| [search.pair(last), search.inverted_residual(last)]).flatten();
+    groups.map(|(nodes, args)| weigh(graph, shapes, target, nodes, args)).collect()
+}
+
+/// What fusing saves and costs.
+fn weigh(graph: &Graph, shapes: &[Shape], target: &Target, nodes: Vec<NodeId>, args: Args) -> Fusion {
+    let (kernel, repeats) = args.kernel(target);
+    let absorbed = &nodes[..nodes.len() - 1];
+    let saved_bytes = absorbed.iter().map(|&node| 2 * shapes[node].padded_bytes(target.dtype)).sum();
+    let again = nodes.iter().zip(repeats).map(|(&node, times)| (times - 1.0) * graph.node_madds(node, shapes) as f64);
+    let repeated_madds = again.sum::<f64>() as u64;
+    let Rates { bytes_per_s, madds_per_s, gap_s } = target.rates;
+    let gain_s = saved_bytes as f64 / bytes_per_s + absorbed.len() as f64 * gap_s - repeated_madds as f64 / madds_per_s;
+    let label = super::label(graph, nodes.iter().copied());
+    Fusion { nodes, label, kernel, saved_bytes, repeated_madds, gain_s, verdict: Verdict::Off, args }
+}
+
+/// Looks for groups of convolutions in a graph.
+struct Search<'a> {
+    graph: &'a Graph,
+    shapes: &'a [Shape],
+    squeezed: &'a [bool],
+    kept: &'a [NodeId],
+    users: Vec<Vec<NodeId>>,
+}
+
+impl Search<'_> {
+    fn conv(&self, id: NodeId) -> Option<(Conv2d, ConvKind)> {
+        match self.graph.nodes[id].op {
+            Op::Conv2d(conv) => Some((conv, kind(self.graph, &conv))),
+            _ => None,
         }
-        let [x, between, y] = [shapes[graph.nodes[first].inputs[0]], shapes[first], shapes[second]];
-        let mut pool = None;
-        let args = match (kind(graph, &conv), kind(graph, &next)) {
+    }
+
+    /// The plain convolution that a node reads and no other does.
+    fn before(&self, id: NodeId) -> Option<(NodeId, Conv2d, ConvKind)> {
+        let first = *self.graph.nodes[id].inputs.first()?;
+        let (conv, kind) = self.conv(first)?;
+        let plain = self.users[first] == [id] && conv.is_plain() && !conv.gate && conv.first.is_none();
+        plain.then_some((first, conv, kind))
+    }
+
+    /// The shape that a node reads.
+    fn input(&self, id: NodeId) -> Shape {
+        self.shapes[self.graph.nodes[id].inputs[0]]
+    }
+
+    /// A convolution and the one before it, one of which is depthwise.
+    fn pair(&self, second: NodeId) -> Option<(Vec<NodeId>, Args)> {
+        let (next, next_kind) = self.conv(second)?;
+        let (first, conv, kind) = self.before(second)?;
+        let [x, between, y] = [self.input(first), self.shapes[first], self.shapes[second]];
+        match (kind, next_kind) {
             (ConvKind::Pointwise, ConvKind::Depthwise) if !next.keep_input => {
-                let mean = |&&user: &&NodeId| graph.nodes[user].op == Op::GlobalAvgPool && users[second].len() == 1;
-                let plain = !next.join.is_some() && !squeezed[second] && !kept.contains(&second);
-                pool = users[second].first().filter(mean).filter(|_| plain).copied();
-                Args::ExpandDepthwise(expand_depthwise::Args {
+                let pool = self.mean_of(second, &next);
+                let args = expand_depthwise::Args {
                     window: slide(between, &next)?,
                     c_in: x.c,
                     c: y.c,
                     expand_act: conv.act,
                     act: next.act,
                     join: next.join,
-                    squeeze: squeezed[second],
+                    squeeze: self.squeezed[second],
                     pool: pool.is_some(),
-                })
+                };
+                Some(([first, second].into_iter().chain(pool).collect(), Args::ExpandDepthwise(args)))
             }
-            (ConvKind::Depthwise, ConvKind::Pointwise) if is_product(&next) && !squeezed[first] => {
-                Args::DepthwisePointwise(depthwise_pointwise::Args {
+            (ConvKind::Depthwise, ConvKind::Pointwise) if is_product(&next) && !self.squeezed[first] => {
+                let args = depthwise_pointwise::Args {
                     window: slide(x, &conv)?,
                     c: x.c,
                     c_out: y.c,
@@ -209,29 +280,44 @@ fn candidates(graph: &Graph, shapes: &[Shape], squeezed: &[bool], target: &Targe
                     act: next.act,
                     join: next.join,
                     pool: next.pool,
-                })
+                };
+                Some((vec![first, second], Args::DepthwisePointwise(args)))
             }
-            _ => return None,
+            _ => None,
+        }
+    }
+
+    /// The mean over the positions that alone is asked of a depthwise convolution.
+    fn mean_of(&self, id: NodeId, conv: &Conv2d) -> Option<NodeId> {
+        let alone = !conv.join.is_some() && !self.squeezed[id] && !self.kept.contains(&id);
+        match self.users[id][..] {
+            [user] if alone && self.graph.nodes[user].op == Op::GlobalAvgPool => Some(user),
+            _ => None,
+        }
+    }
+
+    /// A 1x1 convolution to fewer channels, the depthwise convolution before it, and before that a 1x1 convolution from
+    /// fewer channels.
+    fn inverted_residual(&self, last: NodeId) -> Option<(Vec<NodeId>, Args)> {
+        let (project, ConvKind::Pointwise) = self.conv(last)? else { return None };
+        let (middle, filter, ConvKind::Depthwise) = self.before(last)? else { return None };
+        let (first, expand, ConvKind::Pointwise) = self.before(middle)? else { return None };
+        let [c_in, c, c_out] = [self.input(first).c, self.shapes[middle].c, self.shapes[last].c];
+        if !is_product(&project) || project.pool || self.squeezed[middle] || c <= c_in.max(c_out) {
+            return None;
+        }
+        let args = inverted_residual::Args {
+            window: slide(self.shapes[first], &filter)?,
+            c_in,
+            c,
+            c_out,
+            expand_act: expand.act,
+            filter_act: filter.act,
+            act: project.act,
+            join: project.join,
         };
-        let (kernel, repeated) = match args {
-            Args::ExpandDepthwise(args) => {
-                let variant = expand_depthwise::choose(&args, target.rows());
-                let computed = between.n * expand_depthwise::tiles(&args.window, &variant).1;
-                (expand_depthwise::NAME, computed as f64 / (between.n * between.pixels()) as f64 - 1.0)
-            }
-            Args::DepthwisePointwise(args) => {
-                let slices = depthwise_pointwise::choose(&args, target.rows()).slices(&args);
-                (depthwise_pointwise::NAME, slices as f64 - 1.0)
-            }
-        };
-        let saved_bytes = 2 * (between.padded_bytes(target.dtype) + pool.map_or(0, |_| y.padded_bytes(target.dtype)));
-        let repeated_madds = (repeated * graph.node_madds(first, shapes) as f64) as u64;
-        let Rates { bytes_per_s, madds_per_s, gap_s } = target.rates;
-        let gain_s = saved_bytes as f64 / bytes_per_s + gap_s - repeated_madds as f64 / madds_per_s;
-        let (label, verdict) = (super::label(graph, [first, second].into_iter().chain(pool)), Verdict::Off);
-        Some(Fusion { first, second, pool, label, kernel, saved_bytes, repeated_madds, gain_s, verdict, args })
-    };
-    (1..graph.nodes.len()).filter_map(fusion).collect()
+        Some((vec![first, middle, last], Args::InvertedResidual(args)))
+    }
 }
 
 /// The window of a depthwise convolution, where the kernels have it.

@@ -11,6 +11,7 @@ use crate::kernels::{
     global_pool, head_pool, l2_norm, pointwise, pool, squeeze_excite,
 };
 use crate::tensor::{Dtype, Padding, Shape};
+use std::collections::BTreeSet;
 
 pub(super) struct Lowered {
     pub values: Vec<Value>,
@@ -44,11 +45,11 @@ pub(super) fn lower(
         choices: Vec::new(),
     };
     l.add_value(ValueKind::Node(0), shapes[0], None);
-    let fused = |id| fusions.iter().filter(|f| f.verdict == Verdict::Fused).find(move |f| f.nodes().contains(&id));
+    let fused = |id| fusions.iter().filter(|f| f.verdict == Verdict::Fused).find(move |f| f.nodes.contains(&id));
     for id in 1..graph.nodes.len() {
         match fused(id) {
             None => l.node(id)?,
-            Some(fusion) if fusion.nodes().last() == Some(&id) => l.fused(id, fusion)?,
+            Some(fusion) if fusion.nodes.last() == Some(&id) => l.fused(id, fusion)?,
             Some(_) => {}
         }
     }
@@ -211,27 +212,28 @@ impl Lowering<'_> {
         }
     }
 
-    /// Two convolutions in one step, which reads what the first reads and writes what the second writes.
+    /// Several convolutions in one step, which reads what the first reads and writes what the last writes.
     fn fused(&mut self, id: NodeId, fusion: &Fusion) -> Result<()> {
-        let Fusion { first, second, .. } = *fusion;
         let (launch, tiles) = match &fusion.args {
             fusion::Args::ExpandDepthwise(args) => {
                 let Tiled(launch, tiles) = self.launch(args)?;
                 (launch, Some(tiles))
             }
             fusion::Args::DepthwisePointwise(args) => (self.launch(args)?, None),
+            fusion::Args::InvertedResidual(args) => (self.launch(args)?, None),
         };
-        let mut reads = self.inputs(first);
-        let others = self.graph.nodes[second].inputs[1..].iter();
+        let mut reads = self.inputs(fusion.nodes[0]);
+        let others = fusion.nodes[1..].iter().flat_map(|&node| &self.graph.nodes[node].inputs[1..]);
         reads.extend(others.map(|&other| (Role::Residual, self.value(other))));
         self.push_without_weights(id, launch, reads, ValueKind::Node(id), self.shapes[id])?;
-        self.add_weights(first, Role::Weights);
-        self.add_weights(second, Role::NextWeights);
+        for (&node, role) in fusion.nodes.iter().zip([Role::Weights, Role::NextWeights, Role::LastWeights]) {
+            self.add_weights(node, role);
+        }
         if let Some(tiles) = tiles {
-            self.add_sums(second, tiles);
+            self.add_sums(fusion.nodes[1], tiles);
         }
         if let Some(step) = self.steps.last_mut() {
-            step.absorbed.extend(fusion.nodes().into_iter().filter(|&node| node != id));
+            step.absorbed.extend(fusion.absorbed());
         }
         Ok(())
     }
@@ -345,10 +347,11 @@ impl Lowering<'_> {
         for &(_, value) in &reads {
             self.values[value].last_read = step;
         }
-        let read: u64 = reads.iter().map(|r| self.values[r.1].bytes()).sum();
+        let distinct: BTreeSet<ValueId> = reads.iter().map(|r| r.1).collect();
+        let read: u64 = distinct.iter().map(|&value| self.values[value].bytes()).sum();
         let written = self.add_value(kind, shape, Some(step));
-        let Target { dtype, half, .. } = *self.target;
-        launch.key.storage = Storage::new(dtype, self.values[written].dtype, half);
+        let Target { dtype, words, .. } = *self.target;
+        launch.key.storage = Storage::new(dtype, self.values[written].dtype, words);
         let writes = vec![(Role::Output, written)];
         self.steps.push(Step {
             node,

@@ -20,7 +20,7 @@ pub use weights::{WeightLayout, WeightRange};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op};
-use crate::kernels::{AdapterClass, KernelKey, Launch, Role};
+use crate::kernels::{AdapterClass, KernelKey, Launch, Role, Words};
 use crate::tensor::{Dtype, Shape};
 use std::collections::BTreeSet;
 
@@ -138,7 +138,7 @@ pub struct Step {
     pub weights: Vec<(Role, WeightRange)>,
     /// Multiply-adds of its nodes; what a fused kernel repeats is not counted.
     pub madds: u64,
-    /// Bytes read and written, each operand once.
+    /// Bytes read and written, each tensor and its weights once: a block's input that is added to its output too.
     pub bytes: u64,
 }
 
@@ -149,7 +149,7 @@ pub struct Counters {
     pub dispatches: usize,
     /// Distinct pipelines.
     pub pipelines: usize,
-    /// Bytes moved per inference: every operand of every dispatch once.
+    /// Bytes moved per inference: what every dispatch reads and writes, each tensor once.
     pub bytes_moved: u64,
     /// Packed weights.
     pub weight_bytes: u64,
@@ -178,7 +178,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Labels of the steps: the module that computes.
     pub labels: Vec<String>,
-    /// Every pair of convolutions that could be one dispatch, and what was decided.
+    /// Every group of convolutions that could be one dispatch, and what was decided.
     pub fusions: Vec<Fusion>,
     /// Steps that other rows could compute, where the target's tuning is not the default.
     #[cfg(not(target_arch = "wasm32"))]
@@ -199,8 +199,8 @@ pub struct Target {
     /// How weights and activations are stored. Sums for squeeze-and-excitation and the network's last results are f32
     /// in any case.
     pub dtype: Dtype,
-    /// Whether shaders have f16: otherwise two of them are unpacked from a `u32`.
-    pub half: bool,
+    /// What shaders load them as.
+    pub words: Words,
     /// Which convolutions become one dispatch.
     pub fuse: Fuse,
     /// What decides that.
@@ -217,7 +217,7 @@ impl Target {
             caps,
             class,
             dtype: Dtype::F32,
-            half: false,
+            words: Words::Plain,
             fuse: Fuse::Auto,
             rates: Rates::GPU,
             #[cfg(not(target_arch = "wasm32"))]

@@ -36,9 +36,13 @@ impl fmt::Display for Plan {
 
 impl fmt::Display for Fusion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dispatches = match self.absorbed().len() {
+            1 => "a dispatch".to_string(),
+            n => format!("{n} dispatches"),
+        };
         write!(
             f,
-            "{} as {}: saves {:.2} MB and a dispatch, repeats {:.2} M multiply-adds: {:+.1} us; {}",
+            "{} as {}: saves {:.2} MB and {dispatches}, repeats {:.2} M multiply-adds: {:+.1} us; {}",
             self.label,
             self.kernel,
             self.saved_bytes as f64 / 1e6,

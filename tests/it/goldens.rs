@@ -36,7 +36,7 @@ fn gpu_meets_pytorch(name: &str) {
     }
 }
 
-/// With every pair of convolutions that has a kernel in one dispatch, whatever the adapter prefers.
+/// With all convolutions that have a kernel together in one dispatch, whatever the adapter prefers.
 fn fused_meets_pytorch(name: &str) {
     for gpu in gpus() {
         let golden = Golden::load(name);

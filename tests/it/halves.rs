@@ -3,6 +3,7 @@
 use crate::support::{Golden, fitting, gpus, path, rel_l2, top5};
 use mbconv::gpu::{Executor, Gpu, WeightBuffers};
 use mbconv::graph::{Activation, Builder};
+use mbconv::kernels::Words;
 use mbconv::plan::{Fuse, Plan, Target, ValueKind, WeightLayout};
 use mbconv::session::{Bundle, Session, end_to_end_bound, verify};
 use mbconv::tensor::{Dtype, Padding};
@@ -13,14 +14,12 @@ use pollster::block_on;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A device's ways to store f16: two in a word, and as they are where its shaders have them.
+/// A device's ways to read f16: two in a word, and by what else its shaders have, last what it takes by itself.
 fn targets(gpu: &Gpu) -> Vec<Target> {
     let target = Target { dtype: Dtype::F16, ..gpu.target() };
-    [false, true]
-        .into_iter()
-        .filter(|&half| !half || target.half)
-        .map(|half| Target { half, ..target.clone() })
-        .collect()
+    let half = (gpu.facts().f16 && target.words != Words::Half).then_some(Words::Half);
+    let other = (target.words != Words::Plain).then_some(target.words);
+    [Some(Words::Plain), half, other].into_iter().flatten().map(|words| Target { words, ..target.clone() }).collect()
 }
 
 fn session(gpu: &Arc<Gpu>, bundle: &Bundle, target: &Target) -> Session {
@@ -34,7 +33,7 @@ fn bound(session: &Session, x: &Tensor) -> f64 {
 }
 
 fn name(gpu: &Gpu, target: &Target) -> String {
-    format!("{}, {}, fuse {:?}", gpu.facts(), if target.half { "half" } else { "packed" }, target.fuse)
+    format!("{}, {:?} words, fuse {:?}", gpu.facts(), target.words, target.fuse)
 }
 
 #[test]
@@ -66,7 +65,7 @@ fn pytorchs_logits() {
         let golden = Golden::load(arch);
         for gpu in gpus() {
             let fused = targets(&gpu).into_iter().map(|target| Target { fuse: Fuse::All, ..target });
-            let fused = fused.filter(|_| ["efficientnet_b0", "mobilenext_100"].contains(&arch));
+            let fused = fused.filter(|_| ["efficientnet_b0", "mobilenetv2_100", "mobilenext_100"].contains(&arch));
             for target in targets(&gpu).into_iter().chain(fused) {
                 let session = session(&gpu, &golden.bundle, &target);
                 let [first, again] = [(); 2].map(|()| block_on(session.run(&golden.input)).unwrap().values);

@@ -26,8 +26,8 @@ fn square(name: &str, n: usize) -> [usize; 3] {
     [n, side, side]
 }
 
-/// Dispatches, bytes moved by a scheme's floor (every operand of every dispatch once, f32, unpadded channels, the
-/// input as u8, squeeze sums by 14x14 tiles), its live set in bytes, batch 1, and how much of it intermediates may take.
+/// Dispatches, bytes moved by a scheme's floor (what every dispatch reads and writes, each tensor once, f32, unpadded channels,
+/// the input as u8, squeeze sums by 14x14 tiles), its live set in bytes, batch 1, and how much of it intermediates may take.
 type Floor = (&'static str, usize, f64, f64, f64);
 
 /// A dispatch a convolution.
@@ -38,13 +38,14 @@ const FLOORS: &[Floor] = &[
     ("mobilenext_100", 76, 81.98e6, 6.02e6, 1.17),
 ];
 
-/// A dispatch an expansion with its depthwise convolution, or a depthwise with its 1x1 convolution.
+/// A dispatch an inverted residual without squeeze-and-excitation (the stem's and each block's output written and read once,
+/// and the weights), an expansion with its depthwise convolution, or a depthwise with its 1x1 convolution.
 const FUSED_FLOORS: &[Floor] = &[
     ("efficientnet_b0", 51, 48.58e6, 3.22e6, 1.16),
     ("efficientnet_b4", 99, 300.27e6, 13.90e6, 1.25),
     ("efficientnet_b7", 168, 1646.74e6, 46.20e6, 1.31),
     ("mobilenetv1_100", 15, 41.53e6, 4.82e6, 1.15),
-    ("mobilenetv2_100", 36, 37.97e6, 2.41e6, 1.21),
+    ("mobilenetv2_100", 20, 21.91e6, 2.41e6, 1.01),
     ("mobilenetv3_large_100", 41, 39.49e6, 1.61e6, 1.25),
     ("mobilenext_100", 42, 41.11e6, 2.41e6, 1.15),
 ];
@@ -161,15 +162,16 @@ fn counters_equal_an_independent_count() {
         assert_eq!(p.counters.madds, madds, "{}: fusion changes no multiply-add", model.name);
         let mut bytes = 0;
         for step in &p.steps {
-            let operands = step.reads.iter().chain(&step.writes).map(|o| p.values[o.1].shape);
+            let operands: BTreeSet<usize> = step.reads.iter().chain(&step.writes).map(|o| o.1).collect();
+            let operands = operands.into_iter().map(|value| p.values[value].shape);
             bytes += operands.map(|s| (s.n * s.h * s.w * s.c.div_ceil(4) * 16) as u64).sum::<u64>();
             bytes += step.weights.iter().map(|w| w.1.bytes).sum::<u64>();
         }
         assert_eq!(p.counters.bytes_moved, bytes, "{}", model.name);
         let fused = p.fusions.iter().filter(|f| f.verdict == Verdict::Fused);
-        let absorbed: usize = fused.map(|f| f.nodes().len() - 1).sum();
+        let absorbed: usize = fused.map(|f| f.absorbed().len()).sum();
         let dispatches = graph.nodes.len() - 1 + lone_squeezes(&graph) - absorbed;
-        assert_eq!(p.counters.dispatches, dispatches, "{}: one dispatch a node or pair of nodes", model.name);
+        assert_eq!(p.counters.dispatches, dispatches, "{}: one dispatch a node or group of nodes", model.name);
     }
 }
 
@@ -236,14 +238,15 @@ fn fusion_follows_the_target() {
     };
     let verdicts = |p: &Plan| p.fusions.iter().map(|f| f.verdict).collect::<Vec<_>>();
     let web = Target::web();
-    // An expansion and its depthwise convolution, a depthwise and its 1x1 convolution: 16 blocks have both, one the latter.
+    // An expansion and its depthwise convolution, a depthwise and its 1x1 convolution, all three: 16 blocks have each, one
+    // only the second.
     let all = plan(&Target { fuse: Fuse::All, class: AdapterClass::Software, ..web.clone() }, &[]);
-    assert_eq!((all.fusions.len(), all.counters.dispatches), (33, 36));
-    assert_eq!(verdicts(&all).iter().filter(|&&v| v == Verdict::Taken).count(), 16);
+    assert_eq!((all.fusions.len(), all.counters.dispatches), (49, 20));
+    assert_eq!(verdicts(&all).iter().filter(|&&v| v == Verdict::Taken).count(), 32);
     let none = plan(&Target { fuse: Fuse::None, ..web.clone() }, &[]);
-    assert_eq!((none.counters.dispatches, &verdicts(&none)[..]), (53, &[Verdict::Off; 33][..]));
+    assert_eq!((none.counters.dispatches, &verdicts(&none)[..]), (53, &[Verdict::Off; 49][..]));
     let software = plan(&Target { class: AdapterClass::SwiftShader, ..web.clone() }, &[]);
-    assert_eq!((software.counters.dispatches, &verdicts(&software)[..]), (53, &[Verdict::Software; 33][..]));
+    assert_eq!((software.counters.dispatches, &verdicts(&software)[..]), (53, &[Verdict::Software; 49][..]));
     // Where arithmetic is dear and memory quick, what would be repeated decides.
     let slow = Rates { bytes_per_s: 1e12, madds_per_s: 1e12, gap_s: 0.0 };
     let weighed = plan(&Target { rates: slow, ..web.clone() }, &[]);
@@ -253,12 +256,20 @@ fn fusion_follows_the_target() {
         assert!((f.verdict == Verdict::Dearer) == (gain <= 0.0), "{f}");
     }
     assert!(verdicts(&weighed).contains(&Verdict::Dearer) && weighed.counters.dispatches < 53);
-    let first = all.fusions.iter().find(|f| f.verdict == Verdict::Fused).unwrap().first;
-    let kept = plan(&web, &[&graph.nodes[first].name]);
-    assert!(kept.value_of(first).is_some());
-    assert!(kept.fusions.iter().any(|f| f.first == first && f.verdict == Verdict::Kept));
-    for p in [all, none, software, weighed, kept] {
-        assert_placed(&p);
+    for p in [&all, &none, &software, &weighed] {
+        assert_placed(p);
+    }
+    // Whatever of a block is asked for is stored, and what remains is fused as it can be.
+    let block = all.fusions.iter().find(|f| f.nodes.len() == 3 && f.verdict == Verdict::Fused).unwrap();
+    for (asked, fused) in block.absorbed().iter().zip([&block.nodes[1..], &block.nodes[..2]]) {
+        let kept = plan(&web, &[&graph.nodes[*asked].name]);
+        assert!(kept.value_of(*asked).is_some());
+        for f in kept.fusions.iter().filter(|f| f.nodes.iter().any(|n| block.nodes.contains(n))) {
+            let want = if f.nodes == fused { Verdict::Fused } else { Verdict::Kept };
+            assert_eq!(f.verdict, want, "{f}");
+        }
+        assert_eq!(kept.counters.dispatches, all.counters.dispatches + 1);
+        assert_placed(&kept);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::support::fitting;
 use mbconv::gpu::{Executor, Gpu, WeightBuffers};
-use mbconv::kernels::{self, AdapterClass, KernelKey, Storage};
+use mbconv::kernels::{self, AdapterClass, KernelKey, Words};
 use mbconv::plan::{Caps, Plan, Target, WeightLayout};
 use mbconv::tensor::Dtype;
 use mbconv::weights::{Synthetic, Weights};
@@ -34,8 +34,14 @@ fn keys() -> BTreeSet<KernelKey> {
         for class in
             [AdapterClass::Gpu, AdapterClass::Software, AdapterClass::SwiftShader, AdapterClass::SoftwareSubgroup]
         {
-            for (dtype, half) in [(Dtype::F32, false), (Dtype::F16, false), (Dtype::F16, true)] {
-                let target = Target { class, dtype, half, ..Target::web() };
+            for (dtype, words) in [
+                (Dtype::F32, Words::Plain),
+                (Dtype::F32, Words::Wide),
+                (Dtype::F16, Words::Plain),
+                (Dtype::F16, Words::Half),
+                (Dtype::F16, Words::Wide),
+            ] {
+                let target = Target { class, dtype, words, ..Target::web() };
                 let layout = WeightLayout::new(&graph, &target).unwrap();
                 let plan = Plan::new(&graph, &layout, &target, fitting(&graph.name, [1, 96, 64]), &[]).unwrap();
                 keys.extend(plan.steps.into_iter().map(|s| s.launch.key));
@@ -74,15 +80,18 @@ fn every_key_compiles_for_every_platform() {
     println!("{} kernel keys: parsed, specialised, validated, written as SPIR-V, MSL and HLSL", keys.len());
 }
 
-/// What the web offers; of its optional features f16 for keys that need it, and subgroup operations likewise.
+/// What the web offers; of its optional features f16 for keys that need it, and subgroup operations likewise; integers of
+/// 64 bits, which it does not have, for keys with wide words.
 fn validator(key: &KernelKey) -> Validator {
     let subgroups = kernels::family(key.shader).unwrap().subgroups;
-    let half = matches!(key.storage, Storage::Half | Storage::HalfToF32);
+    let words = key.storage.words();
     let capability = |wanted, capability| if wanted { capability } else { Capabilities::empty() };
     // Words of two f16 are part of WGSL; naga counts them as an option because old OpenGL has none.
     let packed = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-    let capabilities =
-        packed | capability(subgroups, Capabilities::SUBGROUP) | capability(half, Capabilities::SHADER_FLOAT16);
+    let capabilities = packed
+        | capability(subgroups, Capabilities::SUBGROUP)
+        | capability(words == Words::Half, Capabilities::SHADER_FLOAT16)
+        | capability(words == Words::Wide, Capabilities::SHADER_INT64);
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     if subgroups {
         validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::BALLOT);
@@ -113,7 +122,8 @@ fn tint_accepts_every_key() {
         eprintln!("SKIPPED: tint (Chrome's WGSL compiler) is not installed");
         return;
     }
-    for key in keys() {
+    // WGSL has no integers of 64 bits; naga does.
+    for key in keys().into_iter().filter(|key| key.storage.words() != Words::Wide) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("kernel.wgsl");
         // naga takes subgroup operations without this directive and does not know it; tint demands it.

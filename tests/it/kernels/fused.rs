@@ -1,10 +1,10 @@
-//! Rows that compute two convolutions, against one after the other on the reference.
+//! Rows that compute two or three convolutions, against one after the other on the reference.
 
 use super::{ACTIVATIONS, Bench, plain, slide};
 use crate::support::gpus;
 use mbconv::Shape;
 use mbconv::graph::{Activation, Conv2d, Join, Op};
-use mbconv::kernels::{depthwise_pointwise, expand_depthwise};
+use mbconv::kernels::{depthwise_pointwise, expand_depthwise, inverted_residual};
 use mbconv::plan::Fuse;
 use mbconv::tensor::Padding;
 
@@ -90,6 +90,37 @@ fn depthwise_pointwise_rows() {
                         (depthwise_pointwise::launch_with(&args, variant).unwrap(), None)
                     },
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn inverted_residual_rows() {
+    for gpu in gpus() {
+        for variant in inverted_residual::VARIANTS {
+            for (i, (kernel, stride, padding, [h, w])) in windows().into_iter().enumerate() {
+                let x = Shape::new(turn([1, 3, 2], i), h, w, turn([6, 16, 3, 21], i));
+                // Few and many outputs: one position a lane and eight, the last ones in several workgroups.
+                let c_out = turn([10, 33, 24, 5, 190], i);
+                let c = x.c.max(c_out) + turn([1, 50, 27], i);
+                let (join, act) = (turn(JOINS, i), turn(ACTIVATIONS, i));
+                let (expand_act, filter_act) = (turn(ACTIVATIONS, i + 3), turn(ACTIVATIONS, i + 5));
+                let mut b = Bench { fuse: Fuse::All, ..Bench::new(x) };
+                let mut inputs = Vec::new();
+                if join.is_some() {
+                    inputs.push(b.conv(&[0], x.c, 1, plain(c_out, kernel, stride, padding, Activation::Identity)));
+                }
+                let expanded = b.conv(&[0], x.c, 1, plain(c, 1, 1, padding, expand_act));
+                inputs.insert(0, b.conv(&[expanded], c, c, plain(c, kernel, stride, padding, filter_act)));
+                b.conv(&inputs, c, 1, Conv2d { join, ..plain(c_out, 1, 1, padding, act) });
+                let acts = format!("{expand_act:?} {filter_act:?} {act:?}");
+                b.check(&gpu, &format!("inverted_residual {x} {c} {c_out} {padding:?} {acts} {join:?}"), |_| {
+                    let window = slide(padding, Shape { c, ..x }, kernel, stride);
+                    let c_in = x.c;
+                    let args = inverted_residual::Args { window, c_in, c, c_out, expand_act, filter_act, act, join };
+                    (inverted_residual::launch_with(&args, variant).unwrap(), None)
+                });
             }
         }
     }

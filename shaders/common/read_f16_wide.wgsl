@@ -1,0 +1,7 @@
+// How operands are stored: f16, read four at a time.
+
+alias Stored = u64;
+
+fn unpack(v: Stored) -> vec4<f32> {
+    return vec4<f32>(unpack2x16float(u32(v)), unpack2x16float(u32(v >> 32u)));
+}
