@@ -56,7 +56,7 @@
 //! | [`gpu`] | `graph`, `kernels`, `plan`, `weights` | devices, pipelines, executor; alone in naming `wgpu`. Never sees a model |
 //! | [`preprocess`] | `zoo` | decode (alone in naming the image crates), resize, crop, normalise, as Pillow and timm do |
 //! | [`vision`] | `zoo` | softmax, top-k, labels; default boxes, detections |
-//! | [`session`] | all above | the facade: a model with its weights, on a device; verification |
+//! | [`session`] | all above | the facade: a model with its weights, on a device; verification, tuning |
 //! | `cli` | all above | the `mbconv` program; thin |
 //! | `web` | all above | what JavaScript calls in a browser (wasm32 only); thin |
 //!

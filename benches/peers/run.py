@@ -124,7 +124,7 @@ def measure(args, peer, folder, model, cache, warmup, iterations, variables={}):
     if "error" in r:
         return r
     keep = ("version", "adapter", "median_ms", "min_ms", "max_ms", "peak_rss_mb", "dispatches", "others_cores")
-    r = {k: r[k] for k in keep} | {"start_ms": r["load_ms"] + r["first_ms"]}
+    r = {k: r[k] for k in keep} | {"start_ms": r["start"]["ready_ms"]}
     output = pathlib.Path(cache) / "y.safetensors"
     ran = call([args.mbconv, "run", "--arch", model, "--input", folder / "input.safetensors", "--output", output, *network], env, args.limit)
     return r | ({"error": ran["error"]} if "error" in ran else {"rel_err": relative_error(output, folder / "y.f32")})

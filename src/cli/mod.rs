@@ -9,6 +9,7 @@ mod devices;
 mod models;
 mod profile;
 mod run;
+mod tune;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -43,6 +44,7 @@ enum Command {
     Describe(describe::Args),
     Bench(bench::Args),
     Profile(profile::Args),
+    Tune(tune::Args),
     Models(models::Args),
     Devices(devices::Args),
 }
@@ -57,6 +59,7 @@ impl Command {
             Self::Describe(args) => describe::run(args, out),
             Self::Bench(args) => bench::run(args, out, start),
             Self::Profile(args) => profile::run(args, out),
+            Self::Tune(args) => tune::run(args, out),
             Self::Models(args) => models::run(args, out),
             Self::Devices(args) => devices::run(args, out),
         }

@@ -80,7 +80,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
                 bar.set_length(steps as u64);
                 bar.set_position(step as u64);
             };
-            let report = pollster::block_on(verify(gpu, &args.device.target(gpu), &bundle, &input, progress))?;
+            let report = pollster::block_on(verify(gpu, &args.device.target(gpu)?, &bundle, &input, progress))?;
             bar.finish_and_clear();
             Some(report)
         }

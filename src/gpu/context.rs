@@ -1,16 +1,18 @@
 //! Adapters and devices.
 
+use super::pipeline_cache::PipelineCache;
 use super::pipelines::Pipelines;
 use crate::error::{Error, Result};
 use crate::kernels::{AdapterClass, SUBGROUP_LANES, Words};
 use crate::plan::{Caps, Target};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// What is used where it is there.
 const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::SUBGROUP)
     .union(wgpu::Features::SHADER_F16)
-    .union(wgpu::Features::SHADER_INT64);
+    .union(wgpu::Features::SHADER_INT64)
+    .union(wgpu::Features::PIPELINE_CACHE);
 
 /// What identifies an adapter and what of it matters here.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -115,7 +117,8 @@ pub struct Gpu {
     queue: wgpu::Queue,
     facts: AdapterFacts,
     lost: Arc<Mutex<Option<String>>>,
-    pub(super) pipelines: Pipelines,
+    pub(super) pipelines: Mutex<Pipelines>,
+    pub(super) pipeline_cache: OnceLock<PipelineCache>,
 }
 
 impl Gpu {
@@ -205,7 +208,7 @@ impl Gpu {
                 *lost = Some(format!("{reason:?}: {message}"));
             }
         });
-        Arc::new(Self { device, queue, facts, lost, pipelines: Pipelines::default() })
+        Arc::new(Self { device, queue, facts, lost, pipelines: Mutex::default(), pipeline_cache: OnceLock::new() })
     }
 
     /// The wgpu device.

@@ -5,6 +5,7 @@
 mod calibrate;
 mod context;
 mod executor;
+mod pipeline_cache;
 mod pipelines;
 mod profile;
 mod resize;
@@ -13,6 +14,7 @@ mod weights;
 pub use calibrate::Roofline;
 pub use context::{AdapterFacts, Gpu, Select};
 pub use executor::{Executor, Timing};
+pub use pipelines::Compiled;
 pub use profile::{Span, StepTime};
 pub use resize::Resizer;
 pub use weights::WeightBuffers;

@@ -1,11 +1,13 @@
 //! Compiled pipelines by kernel key, shared by every model on a device.
 
+use super::pipeline_cache::PipelineCache;
 use super::{Gpu, checked};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::kernels::{self, KernelKey, Role};
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::Mutex;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 /// A pipeline and the layout its bind groups follow.
 #[derive(Clone)]
@@ -15,48 +17,98 @@ pub(super) struct Pipeline {
     pub bindings: &'static [Role],
 }
 
-/// The cache.
+/// The pipelines of a device.
 #[derive(Default)]
-pub struct Pipelines(Mutex<HashMap<KernelKey, Pipeline>>);
+pub(super) struct Pipelines {
+    compiled: HashMap<KernelKey, Pipeline>,
+    time: Duration,
+}
+
+/// What a device has compiled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compiled {
+    /// Pipelines.
+    pub pipelines: usize,
+    /// Those of them that were in the pipeline cache ([`Gpu::use_pipeline_cache`]).
+    pub from_cache: usize,
+    /// From the first request to the last pipeline, of every compilation together. Some drivers compile further
+    /// at a pipeline's first dispatch.
+    pub time: Duration,
+}
 
 impl Gpu {
     /// Compiles what is missing of `keys`, several at a time where there are threads.
     ///
     /// # Errors
     /// [`Error::Gpu`] naming the kernel that the driver refused.
-    pub(super) async fn compile(&self, keys: &[KernelKey]) -> Result<()> {
-        let missing: Vec<&KernelKey> = keys.iter().filter(|k| self.pipeline(k).is_none()).collect();
+    pub(super) async fn compile<'k>(&self, keys: impl IntoIterator<Item = &'k KernelKey>) -> Result<()> {
+        self.compile_while(keys, async { Ok(()) }).await
+    }
+
+    /// The same while `meanwhile` runs, such as an upload.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] naming the kernel that the driver refused, else those of `meanwhile`.
+    pub async fn compile_while<'k, T>(
+        &self,
+        keys: impl IntoIterator<Item = &'k KernelKey>,
+        meanwhile: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let wanted: BTreeSet<&KernelKey> = keys.into_iter().collect();
+        let missing: Vec<&KernelKey> = wanted.into_iter().filter(|key| self.pipeline(key).is_none()).collect();
+        if missing.is_empty() {
+            return meanwhile.await;
+        }
+        let start = Clock::now();
         #[cfg(not(target_arch = "wasm32"))]
-        let compiled: Result<Vec<_>> = {
+        let (compiled, value) = std::thread::scope(|scope| {
             use rayon::prelude::*;
-            // On native targets these futures are ready when they are made.
-            missing.par_iter().map(|key| pollster::block_on(self.compile_one(key))).collect()
-        };
+            // On native targets the futures of pipelines are ready when they are made.
+            let compile = || -> (Result<Vec<_>>, _) {
+                (missing.par_iter().map(|key| pollster::block_on(self.compile_one(key))).collect(), start.elapsed())
+            };
+            let compiling = scope.spawn(compile);
+            let value = pollster::block_on(meanwhile);
+            (compiling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), value)
+        });
         #[cfg(target_arch = "wasm32")]
-        let compiled: Result<Vec<_>> = {
-            // All are asked for before the first is waited for: the browser compiles in another process.
+        let (compiled, value) = {
+            // All are asked for before anything is waited for: the browser compiles in another process.
             let asked: Vec<_> = missing.iter().map(|key| self.compile_one(key)).collect();
+            let value = meanwhile.await;
             let mut all = Vec::new();
             for compiled in asked {
                 all.push(compiled.await);
             }
-            all.into_iter().collect()
+            ((all.into_iter().collect::<Result<Vec<_>>>(), start.elapsed()), value)
         };
+        let (compiled, time) = compiled;
         let compiled = compiled?;
-        if let Ok(mut cache) = self.pipelines.0.lock() {
-            cache.extend(missing.into_iter().cloned().zip(compiled));
+        if let Ok(mut pipelines) = self.pipelines.lock() {
+            pipelines.compiled.extend(missing.into_iter().cloned().zip(compiled));
+            pipelines.time += time;
         }
-        Ok(())
+        value
     }
 
     /// A compiled pipeline.
     pub(super) fn pipeline(&self, key: &KernelKey) -> Option<Pipeline> {
-        self.pipelines.0.lock().ok().and_then(|cache| cache.get(key).cloned())
+        self.pipelines.lock().ok().and_then(|pipelines| pipelines.compiled.get(key).cloned())
     }
 
-    /// How many pipelines this device has compiled so far.
-    pub fn compiled_pipelines(&self) -> usize {
-        self.pipelines.0.lock().map_or(0, |cache| cache.len())
+    /// What this device has compiled so far.
+    pub fn compiled(&self) -> Compiled {
+        let Ok(pipelines) = self.pipelines.lock() else { return Compiled::default() };
+        let cached = |key: &&KernelKey| self.pipeline_cache.get().is_some_and(|cache| cache.had(key));
+        let from_cache = pipelines.compiled.keys().filter(cached).count();
+        Compiled { pipelines: pipelines.compiled.len(), from_cache, time: pipelines.time }
+    }
+
+    /// Their names.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn compiled_keys(&self) -> Vec<String> {
+        let pipelines = self.pipelines.lock();
+        pipelines.map_or_else(|_| Vec::new(), |p| p.compiled.keys().map(KernelKey::to_string).collect())
     }
 
     /// Asks the driver at once; the future waits for its answer.
@@ -105,7 +157,7 @@ impl Gpu {
                     constants: &constants,
                     zero_initialize_workgroup_memory: false,
                 },
-                cache: None,
+                cache: self.pipeline_cache.get().map(PipelineCache::driver),
             });
             Pipeline { pipeline, layout, bindings }
         })

@@ -21,6 +21,7 @@ pub mod depthwise;
 pub mod depthwise_pointwise;
 pub mod elementwise;
 pub mod expand_depthwise;
+mod fingerprint;
 pub mod fused;
 pub mod global_pool;
 pub mod head_pool;
@@ -29,11 +30,14 @@ pub mod l2_norm;
 pub mod pointwise;
 pub mod pool;
 pub mod resize_normalize;
+mod rows;
 pub mod squeeze_excite;
 mod storage;
 mod text;
 
 pub use channels::Channels;
+pub use fingerprint::{fingerprint, fingerprint_of};
+pub use rows::{Rows, Tiled, most_rows};
 pub use storage::{Storage, Words};
 
 /// What a binding carries. The discriminant is its `@binding` number in every shader.

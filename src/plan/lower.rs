@@ -1,12 +1,14 @@
 //! Chooses the kernel of every node: operands and launch. One match, one arm per operation.
 
 use super::fusion::{self, Fusion, Verdict};
+#[cfg(not(target_arch = "wasm32"))]
+use super::tuning::{self, Choice};
 use super::{Step, Target, Value, ValueId, ValueKind, WeightLayout};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Conv2d, ConvKind, Graph, Join, NodeId, Op, Pool, SqueezeExcite};
 use crate::kernels::{
-    AdapterClass, Channels, Launch, Role, Storage, Window, channel_copy, conv, depthwise, depthwise_pointwise,
-    elementwise, expand_depthwise, global_pool, head_pool, inverted_residual, l2_norm, pointwise, pool, squeeze_excite,
+    AdapterClass, Channels, Launch, Role, Rows, Storage, Tiled, Window, channel_copy, conv, depthwise, elementwise,
+    global_pool, head_pool, l2_norm, pointwise, pool, squeeze_excite,
 };
 use crate::tensor::{Dtype, Padding, Shape};
 use std::collections::BTreeSet;
@@ -15,6 +17,8 @@ pub(super) struct Lowered {
     pub values: Vec<Value>,
     pub steps: Vec<Step>,
     pub fusions: Vec<Fusion>,
+    #[cfg(not(target_arch = "wasm32"))]
+    pub choices: Vec<Choice>,
 }
 
 /// Lowers every node; values have no buffer yet. The values of `kept` nodes are stored.
@@ -28,7 +32,18 @@ pub(super) fn lower(
     let squeezed = squeezed_depthwise(graph);
     let fusions = fusion::decide(graph, shapes, &squeezed, target, kept);
     let read = graph.users().iter().map(|users| !users.is_empty()).collect();
-    let mut l = Lowering { graph, layout, shapes, target, squeezed, read, values: Vec::new(), steps: Vec::new() };
+    let mut l = Lowering {
+        graph,
+        layout,
+        shapes,
+        target,
+        squeezed,
+        read,
+        values: Vec::new(),
+        steps: Vec::new(),
+        #[cfg(not(target_arch = "wasm32"))]
+        choices: Vec::new(),
+    };
     l.add_value(ValueKind::Node(0), shapes[0], None);
     let fused = |id| fusions.iter().filter(|f| f.verdict == Verdict::Fused).find(move |f| f.nodes.contains(&id));
     for id in 1..graph.nodes.len() {
@@ -38,7 +53,13 @@ pub(super) fn lower(
             Some(_) => {}
         }
     }
-    Ok(Lowered { values: l.values, steps: l.steps, fusions })
+    Ok(Lowered {
+        values: l.values,
+        steps: l.steps,
+        fusions,
+        #[cfg(not(target_arch = "wasm32"))]
+        choices: l.choices,
+    })
 }
 
 /// Depthwise convolutions whose result some squeeze-and-excitation averages: they sum it on the way (before a residual,
@@ -71,6 +92,8 @@ struct Lowering<'a> {
     read: Vec<bool>,
     values: Vec<Value>,
     steps: Vec<Step>,
+    #[cfg(not(target_arch = "wasm32"))]
+    choices: Vec<Choice>,
 }
 
 impl Lowering<'_> {
@@ -83,7 +106,7 @@ impl Lowering<'_> {
             Op::Conv2d(conv) => self.conv(id, &conv),
             Op::SqueezeExcite(se) => self.squeeze_excite(id, &se),
             Op::GlobalAvgPool => {
-                let launch = global_pool::launch(&global_pool::Args { n: x.n, pixels: x.pixels(), c: x.c }, class)?;
+                let launch = self.launch(&global_pool::Args { n: x.n, pixels: x.pixels(), c: x.c })?;
                 self.push(id, launch, self.inputs(id), ValueKind::Node(id), y)
             }
             Op::Pool(pool) => self.pool(id, &pool),
@@ -117,7 +140,7 @@ impl Lowering<'_> {
                 if conv.pool || (class == AdapterClass::SoftwareSubgroup && self.vector(id, conv) && head) =>
             {
                 let args = head_pool::Args { n: x.n, pixels: x.pixels(), c_in: x.c, c_out: y.c, act: conv.act };
-                head_pool::launch(&args, class)?
+                self.launch(&args)?
             }
             _ if conv.kernel == 1 && conv.stride == 1 => {
                 let args = pointwise::Args {
@@ -130,15 +153,30 @@ impl Lowering<'_> {
                     other: self.graph.nodes[id].inputs.last().map_or(0, |&other| self.shapes[other].c),
                     vector: self.vector(id, conv),
                 };
-                pointwise::launch(&args, class)?
+                self.launch(&args)?
             }
             _ => {
                 let window = self.window(id, x, conv.padding, conv.extent(), conv.stride)?;
                 let window = Window { kernel: conv.kernel, dilation: conv.dilation, ..window };
-                conv::launch(&conv::Args { window, channels, act: conv.act, join: conv.join }, class)?
+                self.launch(&conv::Args { window, channels, act: conv.act, join: conv.join })?
             }
         };
         self.push(id, launch, self.operands(id, conv.gate), ValueKind::Node(id), y)
+    }
+
+    /// The launch of the next step by its family's default row, or the one that the target's tuning has for it.
+    fn launch<A: Rows>(&mut self, args: &A) -> Result<A::Launched> {
+        let class = self.target.rows();
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.target.tuning != tuning::Tuning::Default {
+            let network = tuning::network(&self.graph.name, self.shapes[0], self.target.dtype);
+            let row = self.target.tuning.row(&network, args, self.target);
+            let launched = row.and_then(|row| args.launch_with(&row).ok());
+            let row = row.filter(|_| launched.is_some()).unwrap_or_else(|| args.choose(class));
+            self.choices.push(Choice::new(self.steps.len(), args, &row));
+            return launched.map_or_else(|| args.launch(class), Ok);
+        }
+        args.launch(class)
     }
 
     /// Whether a convolution's input has one position at any resolution: a classifier's, or a product behind a pooling.
@@ -156,7 +194,7 @@ impl Lowering<'_> {
             keep_input: conv.keep_input,
             squeeze: self.squeezed[id],
         };
-        let (launch, tiles) = depthwise::launch(&args, self.target.rows())?;
+        let Tiled(launch, tiles) = self.launch(&args)?;
         self.push(id, launch, self.operands(id, conv.gate), ValueKind::Node(id), y)?;
         self.add_sums(id, tiles);
         Ok(())
@@ -176,14 +214,13 @@ impl Lowering<'_> {
 
     /// Several convolutions in one step, which reads what the first reads and writes what the last writes.
     fn fused(&mut self, id: NodeId, fusion: &Fusion) -> Result<()> {
-        let class = self.target.rows();
         let (launch, tiles) = match &fusion.args {
             fusion::Args::ExpandDepthwise(args) => {
-                let (launch, tiles) = expand_depthwise::launch(args, class)?;
+                let Tiled(launch, tiles) = self.launch(args)?;
                 (launch, Some(tiles))
             }
-            fusion::Args::DepthwisePointwise(args) => (depthwise_pointwise::launch(args, class)?, None),
-            fusion::Args::InvertedResidual(args) => (inverted_residual::launch(args, class)?, None),
+            fusion::Args::DepthwisePointwise(args) => (self.launch(args)?, None),
+            fusion::Args::InvertedResidual(args) => (self.launch(args)?, None),
         };
         let mut reads = self.inputs(fusion.nodes[0]);
         let others = fusion.nodes[1..].iter().flat_map(|&node| &self.graph.nodes[node].inputs[1..]);
@@ -203,7 +240,7 @@ impl Lowering<'_> {
 
     fn squeeze_excite(&mut self, id: NodeId, se: &SqueezeExcite) -> Result<()> {
         let source = self.graph.nodes[id].inputs[0];
-        let (x, y, class) = (self.shapes[source], self.shapes[id], self.target.rows());
+        let (x, y) = (self.shapes[source], self.shapes[id]);
         let sums = self.values.iter().position(|v| matches!(v.kind, ValueKind::Squeeze { node, .. } if node == source));
         let (input, tiles, pixels) = match sums {
             Some(sums) => (sums, self.values[sums].shape.pixels(), x.pixels()),
@@ -211,14 +248,13 @@ impl Lowering<'_> {
         };
         let args =
             squeeze_excite::Args { n: x.n, c: x.c, hidden: se.hidden, tiles, pixels, act: se.act, gate: se.gate };
-        let launch = squeeze_excite::launch(&args, class)?;
+        let launch = self.launch(&args)?;
         self.push(id, launch, vec![(Role::Input, input)], ValueKind::Node(id), y)
     }
 
     /// A dispatch of its own for the mean of a value that no depthwise convolution sums on the way.
     fn mean(&mut self, id: NodeId, source: NodeId, x: Shape) -> Result<ValueId> {
-        let launch =
-            global_pool::launch(&global_pool::Args { n: x.n, pixels: x.pixels(), c: x.c }, self.target.rows())?;
+        let launch = self.launch(&global_pool::Args { n: x.n, pixels: x.pixels(), c: x.c })?;
         let reads = vec![(Role::Input, self.value(source))];
         self.push_without_weights(id, launch, reads, ValueKind::Mean(source), Shape { h: 1, w: 1, ..x })?;
         Ok(self.values.len() - 1)

@@ -9,15 +9,20 @@ mod lower;
 mod memory;
 mod pack;
 mod print;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod tuning;
 mod weights;
 
 pub use fusion::{Fuse, Fusion, Rates, Verdict};
+#[cfg(not(target_arch = "wasm32"))]
+pub use tuning::Tuning;
 pub use weights::{WeightLayout, WeightRange};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op};
-use crate::kernels::{AdapterClass, Launch, Role, Words};
+use crate::kernels::{AdapterClass, KernelKey, Launch, Role, Words};
 use crate::tensor::{Dtype, Shape};
+use std::collections::BTreeSet;
 
 /// Offsets of storage bindings are multiples of this (WebGPU's default `minStorageBufferOffsetAlignment`).
 pub const BINDING_ALIGNMENT: u64 = 256;
@@ -27,6 +32,7 @@ pub type ValueId = usize;
 
 /// The limits of a device that a plan must keep, as plain numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Deserialize))]
 pub struct Caps {
     /// Largest buffer in bytes.
     pub max_buffer: u64,
@@ -176,6 +182,9 @@ pub struct Plan {
     pub labels: Vec<String>,
     /// Every group of convolutions that could be one dispatch, and what was decided.
     pub fusions: Vec<Fusion>,
+    /// Steps that other rows could compute, where the target's tuning is not the default.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub choices: Vec<tuning::Choice>,
     /// Values that can be read back, by name.
     pub outputs: Vec<(String, ValueId)>,
     /// Totals.
@@ -198,12 +207,24 @@ pub struct Target {
     pub fuse: Fuse,
     /// What decides that.
     pub rates: Rates,
+    /// Which rows of the kernel tables are taken instead of the default.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub tuning: Tuning,
 }
 
 impl Target {
     /// The defaults for an adapter: f32.
     pub const fn new(caps: Caps, class: AdapterClass) -> Self {
-        Self { caps, class, dtype: Dtype::F32, words: Words::Plain, fuse: Fuse::Auto, rates: Rates::GPU }
+        Self {
+            caps,
+            class,
+            dtype: Dtype::F32,
+            words: Words::Plain,
+            fuse: Fuse::Auto,
+            rates: Rates::GPU,
+            #[cfg(not(target_arch = "wasm32"))]
+            tuning: Tuning::Default,
+        }
     }
 
     /// A GPU with WebGPU's default limits.
@@ -244,6 +265,8 @@ impl Plan {
             labels: lowered.steps.iter().map(|s| label(graph, s.absorbed.iter().copied().chain([s.node]))).collect(),
             steps: lowered.steps,
             fusions: lowered.fusions,
+            #[cfg(not(target_arch = "wasm32"))]
+            choices: lowered.choices,
             outputs: Vec::new(),
             counters: Counters::default(),
         };
@@ -252,6 +275,11 @@ impl Plan {
         plan.counters = plan.count(layout);
         plan.check(&target.caps)?;
         Ok(plan)
+    }
+
+    /// Its pipelines.
+    pub fn keys(&self) -> BTreeSet<&KernelKey> {
+        self.steps.iter().map(|s| &s.launch.key).collect()
     }
 
     /// The value that holds a node's result.
@@ -279,12 +307,11 @@ impl Plan {
     }
 
     fn count(&self, layout: &WeightLayout) -> Counters {
-        let keys: std::collections::HashSet<_> = self.steps.iter().map(|s| &s.launch.key).collect();
         let sum =
             |arena: bool| self.buffers.iter().filter(|b| (b.role == BufferRole::Arena) == arena).map(|b| b.bytes).sum();
         Counters {
             dispatches: self.steps.len(),
-            pipelines: keys.len(),
+            pipelines: self.keys().len(),
             bytes_moved: self.steps.iter().map(|s| s.bytes).sum(),
             weight_bytes: layout.bytes(),
             intermediate_bytes: sum(true),

@@ -7,10 +7,14 @@ mod folder;
 mod golden;
 mod on_gpu;
 mod run;
+#[cfg(not(target_arch = "wasm32"))]
+mod tune;
 mod verify;
 
 pub use bundle::Bundle;
 pub use golden::Golden;
-pub use on_gpu::{GpuSession, Output};
+pub use on_gpu::{GpuSession, Loading, Output};
 pub use run::{Device, Session};
+#[cfg(not(target_arch = "wasm32"))]
+pub use tune::{Tuned, TunedStep, tune};
 pub use verify::{Check, Report, bound, end_to_end_bound, verify};

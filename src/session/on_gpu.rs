@@ -1,6 +1,7 @@
 //! A model on a GPU: fused, packed and uploaded once for each set of values asked for; executors by input shape.
 
 use super::Bundle;
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu, Resizer, Timing, WeightBuffers};
 use crate::graph::Graph;
@@ -11,6 +12,7 @@ use crate::preprocess;
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What an inference returns.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,6 +55,7 @@ pub struct GpuSession {
     gpu: Arc<Gpu>,
     target: Target,
     bundle: Bundle,
+    loading: Loading,
     variants: Mutex<HashMap<Vec<String>, Arc<Variant>>>,
 }
 
@@ -64,8 +67,20 @@ struct Variant {
     idle: Mutex<HashMap<[usize; 3], Vec<Executor>>>,
 }
 
+/// How long the parts of putting a model on a device took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loading {
+    /// Fusing the graph and planning for the model's own resolution.
+    pub plan: Duration,
+    /// Packing and uploading the weights.
+    pub upload: Duration,
+    /// Compiling the pipelines of that plan, meanwhile.
+    pub compile: Duration,
+}
+
 impl GpuSession {
-    /// Packs and uploads the weights, in f32.
+    /// Packs and uploads the weights, in f32, and meanwhile compiles what the model's own resolution needs (of others
+    /// it is the same but on maps so large that they need another tile).
     ///
     /// # Errors
     /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::Gpu`].
@@ -79,8 +94,10 @@ impl GpuSession {
     /// # Errors
     /// As [`GpuSession::new`]; [`Error::BadInput`] where f16 cannot hold a weight.
     pub async fn with_target(gpu: Arc<Gpu>, bundle: Bundle, target: Target) -> Result<Self> {
-        let session = Self { gpu, target, bundle, variants: Mutex::default() };
-        session.variant(&[]).await?;
+        let mut session = Self { gpu, target, bundle, loading: Loading::default(), variants: Mutex::default() };
+        let (variant, loading) = session.make(&[]).await?;
+        session.loading = loading;
+        session.variants = Mutex::new(HashMap::from([(Vec::new(), Arc::new(variant))]));
         Ok(session)
     }
 
@@ -92,6 +109,11 @@ impl GpuSession {
     /// The device.
     pub fn gpu(&self) -> &Arc<Gpu> {
         &self.gpu
+    }
+
+    /// How long it took to put the model there.
+    pub fn loading(&self) -> Loading {
+        self.loading
     }
 
     /// What its plans are made for.
@@ -187,15 +209,33 @@ impl GpuSession {
         if let Some(variant) = self.known(names) {
             return Ok(variant);
         }
-        let (graph, _) = passes::run(&self.bundle.graph, names);
-        let layout = WeightLayout::new(&graph, &self.target)?;
-        let weights = WeightBuffers::new(&self.gpu, &graph, &layout, &self.bundle.weights).await?;
-        self.bundle.weights.checkpoint().release();
-        let variant = Arc::new(Variant { graph, layout, weights, idle: Mutex::default() });
+        let variant = Arc::new(self.make(names).await?.0);
         if let Ok(mut variants) = self.variants.lock() {
             variants.insert(names.to_vec(), Arc::clone(&variant));
         }
         Ok(variant)
+    }
+
+    /// Fuses, packs and uploads while the driver compiles, and says how long each took.
+    async fn make(&self, names: &[String]) -> Result<(Variant, Loading)> {
+        let (gpu, bundle) = (&self.gpu, &self.bundle);
+        let start = Clock::now();
+        let (graph, _) = passes::run(&bundle.graph, names);
+        let layout = WeightLayout::new(&graph, &self.target)?;
+        // Where the own resolution is too large for the device, whoever asks for it is told so.
+        let plan = Plan::new(&graph, &layout, &self.target, bundle.native(1), names).ok();
+        let (planned, before) = (start.elapsed(), gpu.compiled().time);
+        let upload = async {
+            let start = Clock::now();
+            let weights = WeightBuffers::new(gpu, &graph, &layout, &bundle.weights).await?;
+            Ok((weights, start.elapsed()))
+        };
+        let keys = plan.iter().flat_map(|plan| plan.keys());
+        let (weights, upload) = gpu.compile_while(keys, upload).await?;
+        bundle.weights.checkpoint().release();
+        let compile = gpu.compiled().time - before;
+        let loading = Loading { plan: planned, upload, compile };
+        Ok((Variant { graph, layout, weights, idle: Mutex::default() }, loading))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A model on a device, the GPU or the CPU reference.
 
-use super::{Bundle, GpuSession, Output};
+use super::{Bundle, GpuSession, Loading, Output};
 use crate::cpu;
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu, Timing};
@@ -32,8 +32,8 @@ enum On {
 }
 
 impl Session {
-    /// Puts a model on a device: on a GPU its weights are packed and uploaded now, kernels compiled for the first
-    /// input shape (see [`Session::warm_up`]).
+    /// Puts a model on a device: on a GPU its weights are packed and uploaded now, while what the model's own resolution
+    /// needs is compiled (see also [`Session::warm_up`]).
     ///
     /// # Errors
     /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::Gpu`].
@@ -65,6 +65,14 @@ impl Session {
     /// The device.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// How long the parts of putting the model on its GPU took.
+    pub fn loading(&self) -> Option<Loading> {
+        match &self.on {
+            On::Cpu(_) => None,
+            On::Gpu(session) => Some(session.loading()),
+        }
     }
 
     /// Compiles, allocates and runs once for `[n, h, w]`, so that the first run is as fast as the next (some drivers

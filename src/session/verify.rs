@@ -6,6 +6,7 @@ use crate::cpu;
 use crate::error::Result;
 use crate::gpu::{Executor, Gpu, WeightBuffers};
 use crate::graph::{Graph, NodeId, Op};
+use crate::kernels::Role;
 use crate::passes;
 use crate::plan::{Plan, Step, Target, ValueKind, WeightLayout};
 use crate::tensor::{Dtype, Shape, Tensor};
@@ -158,44 +159,11 @@ impl Lockstep<'_> {
         let plan = self.executor.plan();
         for (i, step) in plan.steps.iter().enumerate().filter(|(_, s)| s.node == id) {
             progress(i, plan.steps.len());
-            let reads: Vec<Tensor> = step.reads.iter().map(|r| self.expected(plan, r.1)).collect();
+            let reads: Vec<Tensor> = step.reads.iter().map(|r| expected(&self.values, plan, r.1)).collect();
             let written = self.executor.run_step(i, &reads.iter().collect::<Vec<_>>()).await?;
-            for (&(_, value), got) in step.writes.iter().zip(&written) {
-                // One sum behind another rounds as one of all their terms.
-                let absorbed: usize =
-                    step.absorbed.iter().map(|&node| terms(self.graph, &self.graph.nodes[node], &[])).sum();
-                let terms = absorbed
-                    + match plan.values[value].kind {
-                        ValueKind::Squeeze { tile, .. } => {
-                            tile[0] * tile[1] + terms(self.graph, &self.graph.nodes[id], &[])
-                        }
-                        _ => terms(self.graph, &self.graph.nodes[id], &reads),
-                    };
-                let want = self.expected(plan, value);
-                self.checks.push(compare(
-                    i,
-                    &plan.labels[i],
-                    &step.launch.key.to_string(),
-                    got,
-                    &want,
-                    bound(terms, self.dtype),
-                ));
-            }
+            self.checks.extend(compare_step(self.graph, plan, i, &self.values, &reads, &written, self.dtype));
         }
         Ok(())
-    }
-
-    /// A value of the plan as the reference has it.
-    fn expected(&self, plan: &Plan, value: usize) -> Tensor {
-        let value = &plan.values[value];
-        match value.kind {
-            ValueKind::Node(node) => self.values[&node].clone(),
-            ValueKind::Squeeze { node, tile } => tile_sums(&self.values[&node], tile, value.shape, 1.0),
-            ValueKind::Mean(node) => {
-                let x = &self.values[&node];
-                tile_sums(x, [x.shape.h, x.shape.w], value.shape, 1.0 / x.shape.pixels() as f64)
-            }
-        }
     }
 
     fn drop_unused(&mut self, done: NodeId) {
@@ -207,6 +175,44 @@ impl Lockstep<'_> {
         };
         self.values.retain(|&id, _| users[id].iter().any(|&u| u > done) || read_later(id));
     }
+}
+
+/// A value of the plan from those of the nodes.
+pub(super) fn expected(values: &BTreeMap<NodeId, Tensor>, plan: &Plan, value: usize) -> Tensor {
+    let value = &plan.values[value];
+    match value.kind {
+        ValueKind::Node(node) => values[&node].clone(),
+        ValueKind::Squeeze { node, tile } => tile_sums(&values[&node], tile, value.shape, 1.0),
+        ValueKind::Mean(node) => {
+            let x = &values[&node];
+            tile_sums(x, [x.shape.h, x.shape.w], value.shape, 1.0 / x.shape.pixels() as f64)
+        }
+    }
+}
+
+/// Every value that a step wrote, against the nodes' values.
+pub(super) fn compare_step(
+    graph: &Graph,
+    plan: &Plan,
+    i: usize,
+    values: &BTreeMap<NodeId, Tensor>,
+    reads: &[Tensor],
+    written: &[Tensor],
+    dtype: Dtype,
+) -> Vec<Check> {
+    let step = &plan.steps[i];
+    // One sum behind another rounds as one of all their terms.
+    let absorbed: usize = step.absorbed.iter().map(|&node| terms(graph, &graph.nodes[node], &[])).sum();
+    let check = |(&(_, value), got): (&(Role, usize), &Tensor)| {
+        let terms = absorbed
+            + match plan.values[value].kind {
+                ValueKind::Squeeze { tile, .. } => tile[0] * tile[1] + terms(graph, &graph.nodes[step.node], &[]),
+                _ => terms(graph, &graph.nodes[step.node], reads),
+            };
+        let want = expected(values, plan, value);
+        compare(i, &plan.labels[i], &step.launch.key.to_string(), got, &want, bound(terms, dtype))
+    };
+    step.writes.iter().zip(written).map(check).collect()
 }
 
 /// How many products (or terms) a node sums for one value.

@@ -45,7 +45,7 @@ pub fn facts(gpu: &Gpu) -> JsValue {
     let limits = numbers!(caps, max_buffer max_binding max_workgroups max_invocations max_workgroup_bytes);
     object([
         ("kernels", class.into()),
-        ("pipelines", (gpu.compiled_pipelines() as u32).into()),
+        ("pipelines", (gpu.compiled().pipelines as u32).into()),
         ("timestamps", facts.timestamps.into()),
         ("f16", facts.f16.into()),
         ("limits", limits),

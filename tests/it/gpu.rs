@@ -154,7 +154,7 @@ fn threads_share_a_session_and_results_are_bit_identical() {
         let session = session(&gpu, &golden.bundle);
         let x = input(Shape::new(1, 96, 96, 3));
         let first = block_on(session.run(&x)).unwrap().values;
-        let compiled = gpu.compiled_pipelines();
+        let compiled = gpu.compiled().pipelines;
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -164,7 +164,7 @@ fn threads_share_a_session_and_results_are_bit_identical() {
                 });
             }
         });
-        assert_eq!(gpu.compiled_pipelines(), compiled);
+        assert_eq!(gpu.compiled().pipelines, compiled);
     }
 }
 
@@ -184,14 +184,14 @@ fn nothing_is_created_per_inference_and_another_shape_compiles_nothing() {
             ]
         };
         block_on(session.run(&x)).unwrap();
-        let (before, compiled) = (alive(), gpu.compiled_pipelines());
+        let (before, compiled) = (alive(), gpu.compiled().pipelines);
         assert!(before[0] >= 66 && compiled <= 16, "{before:?} bind groups, pipelines..., {compiled} compiled");
         for _ in 0..5 {
             block_on(session.run(&x)).unwrap();
         }
         assert_eq!(alive(), before);
         block_on(session.run(&input(Shape::new(3, 50, 96, 3)))).unwrap();
-        assert_eq!(gpu.compiled_pipelines(), compiled, "another batch and resolution use the same pipelines");
+        assert_eq!(gpu.compiled().pipelines, compiled, "another batch and resolution use the same pipelines");
     }
 }
 

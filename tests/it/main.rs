@@ -17,5 +17,6 @@ mod rooms;
 mod shaders;
 mod small;
 mod support;
+mod tuning;
 mod units;
 mod vision;

@@ -1,11 +1,13 @@
 //! `--device`.
 
-use super::{FuseArgs, cache, note};
+use super::tuning::TuningArgs;
+use super::{Failure, FuseArgs, cache, note, pipelines};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Roofline, Select};
 use crate::plan::Target;
 use crate::session::{Bundle, Device, Session};
 use crate::tensor::Dtype;
+use std::sync::Arc;
 
 /// Where to run.
 #[derive(clap::Args)]
@@ -18,6 +20,8 @@ pub struct DeviceArgs {
     dtype: Storage,
     #[command(flatten)]
     fuse: FuseArgs,
+    #[command(flatten)]
+    tuning: TuningArgs,
 }
 
 /// `--dtype`.
@@ -49,15 +53,19 @@ impl DeviceArgs {
     }
 
     /// What plans for a GPU are made for: the storage and the fusions asked for, weighed by what `mbconv profile`
-    /// measured there, if it did.
-    pub fn target(&self, gpu: &Gpu) -> Target {
+    /// measured there, if it did, with the kernels that `mbconv tune` found.
+    ///
+    /// # Errors
+    /// Those of a `--tuning FILE`.
+    pub fn target(&self, gpu: &Gpu) -> Result<Target> {
         let dtype = match self.dtype {
             Storage::F32 => Dtype::F32,
             Storage::F16 => Dtype::F16,
         };
-        let target = Target { dtype, fuse: self.fuse.fuse(), ..gpu.target() };
+        let tuning = self.tuning.tuning(gpu)?;
+        let target = Target { dtype, fuse: self.fuse.fuse(), tuning, ..gpu.target() };
         let measured = cache::load(Roofline::NAME, &gpu.facts().to_string()).map(|r: Roofline| r.rates());
-        Target { rates: measured.unwrap_or(target.rates), ..target }
+        Ok(Target { rates: measured.unwrap_or(target.rates), ..target })
     }
 
     /// Puts a model on it.
@@ -65,8 +73,10 @@ impl DeviceArgs {
         pollster::block_on(async {
             match device {
                 Device::Gpu(gpu) => {
-                    let target = self.target(&gpu);
-                    Session::with_target(gpu, bundle, target).await
+                    let target = self.target(&gpu)?;
+                    let session = Session::with_target(Arc::clone(&gpu), bundle, target).await?;
+                    pipelines::store(&gpu);
+                    Ok(session)
                 }
                 Device::Cpu if self.dtype == Storage::F16 => {
                     Err(Error::bad("--dtype f16", "the CPU reference computes in f32: choose a GPU, or --dtype f32"))
@@ -87,7 +97,11 @@ impl DeviceArgs {
 }
 
 fn open(select: &Select) -> Result<Device> {
-    let opened = pollster::block_on(Gpu::open(select)).map(Device::Gpu);
+    let opened = pollster::block_on(async {
+        let gpu = Gpu::open(select).await?;
+        pipelines::load(&gpu).await?;
+        Ok(Device::Gpu(gpu))
+    });
     opened.map_err(|error| match error {
         Error::Unknown { name, mut nearest, .. } => {
             // One adapter can be there through two backends.
@@ -100,6 +114,17 @@ fn open(select: &Select) -> Result<Device> {
         }
         other => other,
     })
+}
+
+/// The adapter's roofline, measured where it is not known yet.
+pub fn calibrated(gpu: &Gpu, again: bool) -> Result<Roofline, Failure> {
+    let adapter = gpu.facts().to_string();
+    if let Some(known) = cache::load(Roofline::NAME, &adapter).filter(|_| !again) {
+        return Ok(known);
+    }
+    let measured = pollster::block_on(Roofline::measure(gpu))?;
+    cache::store(Roofline::NAME, &adapter, &measured);
+    Ok(measured)
 }
 
 /// The name to print for it.

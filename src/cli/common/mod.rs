@@ -5,19 +5,23 @@ mod device;
 mod failure;
 mod input;
 mod model;
+mod pipelines;
 mod plan;
 mod stream;
 mod table;
 mod time;
+mod tuning;
 
-pub use device::{DeviceArgs, adapter_name};
+pub use device::{DeviceArgs, adapter_name, calibrated};
 pub use failure::{Failure, note};
 pub use input::{Resolution, ShapeArgs, read_input, synthetic_input};
 pub use model::{Chosen, ModelArgs, architecture, embedded};
+pub use pipelines::PIPELINE_CACHE;
 pub use plan::{FuseArgs, web_plan};
 pub use stream::ordered;
 pub use table::{Align, Table};
 pub use time::{Start, median, millis, peak_memory, quantile};
+pub use tuning::{export as write_tuning, keep as keep_tuning};
 
 use std::io::Write;
 

@@ -4,11 +4,11 @@ mod page;
 mod trace;
 
 use super::common::{
-    Align, DeviceArgs, Failure, ModelArgs, Resolution, Table, cache, median, millis, print_json, progress_bar,
+    Align, DeviceArgs, Failure, ModelArgs, Resolution, Table, calibrated, median, millis, print_json, progress_bar,
     synthetic_input,
 };
 use crate::error::Error;
-use crate::gpu::{Executor, Gpu, Roofline, Span};
+use crate::gpu::{Executor, Roofline, Span};
 use crate::session::Device;
 use crate::weights::Synthetic;
 use std::io::Write;
@@ -136,17 +136,6 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         write_file(path, &page::page(&profile))?;
     }
     if args.json { print_json(out, &profile) } else { Ok(write(out, &profile)?) }
-}
-
-/// The adapter's roofline, measured where it is not known yet.
-fn calibrated(gpu: &Gpu, again: bool) -> Result<Roofline, Failure> {
-    let adapter = gpu.facts().to_string();
-    if let Some(known) = cache::load(Roofline::NAME, &adapter).filter(|_| !again) {
-        return Ok(known);
-    }
-    let measured = pollster::block_on(Roofline::measure(gpu))?;
-    cache::store(Roofline::NAME, &adapter, &measured);
-    Ok(measured)
 }
 
 fn rows(executor: &Executor, roofline: &Roofline, mut rounds: Vec<Vec<Span>>) -> Vec<Row> {

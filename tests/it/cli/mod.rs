@@ -2,9 +2,11 @@
 #![cfg(feature = "cli")]
 
 mod bad_input;
+mod bench;
 mod commands;
 mod detect;
 mod profile;
+mod tune;
 
 use crate::support::path;
 use mbconv::weights::{Checkpoint, NamedTensor, Synthetic, save};
@@ -59,7 +61,7 @@ impl Ended {
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mbconv"));
-    command.args(args).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).env("MBCONV_PIPELINE_CACHE", "off");
     command
 }
 

@@ -1,5 +1,7 @@
 //! `mbconv bench`.
 
+mod start;
+
 use super::common::{
     DeviceArgs, Failure, ModelArgs, Resolution, Start, adapter_name, millis, ordered, peak_memory, print_json,
     progress_bar, quantile, synthetic_input,
@@ -10,6 +12,7 @@ use crate::gpu::{Executor, Timing};
 use crate::session::{Bundle, Device, Session};
 use crate::tensor::Tensor;
 use crate::weights::Synthetic;
+use start::{Once, Stages};
 use std::io::Write;
 use std::time::Instant;
 
@@ -17,6 +20,13 @@ use std::time::Instant;
 ///
 /// The input is uploaded and the logits are read back every time. Compilation and warm-up are measured apart. Without
 /// weights the model gets synthetic ones, which take the same time.
+///
+/// With --cold only starts are measured, from nothing to the first result: each in a new process, once with empty caches
+/// of compiled shaders and once with what that one left in them (this program's own, see MBCONV_PIPELINE_CACHE below, and
+/// those of Mesa's and NVIDIA's drivers on Linux; others keep what they have).
+///
+/// What a driver compiled is kept in the user's cache directory for the next run, where the backend allows it (Vulkan).
+/// The environment variable MBCONV_PIPELINE_CACHE names another folder, or is off.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -24,15 +34,13 @@ Examples:
   mbconv bench --model efficientnet_b0 --batch 8 --iters 50
   mbconv bench --model b7 --resolution 300 --device cpu --iters 3 --warmup 0
   mbconv bench --model efficientnet_b0 --json | jq .median_ms
+  mbconv bench --model efficientnet_b0 --cold
 
 In JSON:
   median_ms ...  input on the host to logits on the host
   gpu_ms         median from the first to the last dispatch (null: not measured)
-  load_ms        opening the device, reading and uploading the weights
-  compile_ms     compiling pipelines, making buffers
-  first_ms       compile_ms and the first inference
   throughput_per_s  images a second with --in-flight inferences under way (null: with one)
-  cold_start_ms  from the start of the process to the first result
+  start          how long this process took to its first result, by stages
   peak_rss_mb    peak memory in MiB, without --check (null: the system does not say)")]
 pub struct Args {
     #[command(flatten)]
@@ -46,15 +54,21 @@ pub struct Args {
     /// Inferences before measuring, the first not counted
     #[arg(long, value_name = "N", default_value_t = 3)]
     warmup: u32,
-    /// Inferences to measure
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    iters: u32,
+    /// Inferences to measure [default: 20], or starts of either kind with --cold [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    iters: Option<u32>,
     /// Inferences under way at a time: over 1, throughput is measured as well
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     in_flight: u32,
     /// Afterwards compare the logits with the CPU reference's (rel_err, relative L2)
     #[arg(long)]
     check: bool,
+    /// Measure starts instead, each in a process of its own
+    #[arg(long, conflicts_with_all = ["in_flight", "check", "warmup"])]
+    cold: bool,
+    /// One such start
+    #[arg(long, hide = true, requires = "cold")]
+    once: bool,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print JSON
@@ -82,10 +96,7 @@ struct Measured {
     in_flight: u32,
     throughput_per_s: Option<f64>,
     gpu_ms: Option<f64>,
-    load_ms: f64,
-    compile_ms: f64,
-    first_ms: f64,
-    cold_start_ms: f64,
+    start: Stages,
     peak_rss_mb: Option<f64>,
     dispatches: Option<usize>,
     pipelines: Option<usize>,
@@ -121,27 +132,38 @@ fn first_output(bundle: &Bundle) -> &str {
 }
 
 pub fn run(args: &Args, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
-    let clock = Instant::now();
+    if args.cold && !args.once {
+        return start::run(args, args.iters.unwrap_or(3), out);
+    }
+    let iters = args.iters.unwrap_or(20);
+    let begin = Instant::now();
     let bundle = args.model.bundle_or_synthetic()?;
+    let weights = begin.elapsed();
     let [h, w] = args.resolution.map_or(bundle.preprocess.size, |r| r.0);
     let batch = args.batch as usize;
-    let prepared = clock.elapsed();
     let input = synthetic_input(&Synthetic::default().salt, [batch, h, w], &bundle.graph)?;
+    let input_made = begin.elapsed() - weights;
     let clock = Instant::now();
-    let session = args.device.session(args.device.open()?, bundle)?;
-    let load_ms = millis(prepared + clock.elapsed());
-
+    let device = args.device.open()?;
+    let opened = clock.elapsed();
+    let session = args.device.session(device, bundle)?;
     let clock = Instant::now();
     let mut engine = match session.device() {
         Device::Cpu => Engine::Cpu(&session),
         Device::Gpu(_) => Engine::Gpu(Box::new(pollster::block_on(session.executor([batch, h, w]))?)),
     };
-    let compile_ms = millis(clock.elapsed());
+    let prepared = clock.elapsed();
     let (logits, _) = engine.run(&input)?;
-    let (first_ms, cold_start_ms) = (millis(clock.elapsed()), millis(start.elapsed()));
+    let (first, ready) = (clock.elapsed() - prepared, begin.elapsed() - input_made);
+    let stages = Stages::new(&session, [weights, opened, prepared, first, ready, start.elapsed() - input_made]);
+    if args.once {
+        let adapter = adapter_name(session.device());
+        let model = session.bundle().model.name.clone();
+        return print_json(out, &Once { adapter, model, batch, resolution: [h, w], start: stages });
+    }
 
-    let (times, gpu) = measure(args, &mut engine, &input)?;
-    let throughput_per_s = (args.in_flight > 1).then(|| throughput(args, &session, &input)).transpose()?;
+    let (times, gpu) = measure(args.warmup, iters, &mut engine, &input)?;
+    let throughput_per_s = (args.in_flight > 1).then(|| throughput(args, iters, &session, &input)).transpose()?;
     let counters = match &engine {
         Engine::Gpu(executor) => Some(executor.plan().counters),
         Engine::Cpu(_) => None,
@@ -155,7 +177,7 @@ pub fn run(args: &Args, out: &mut dyn Write, start: Start) -> Result<(), Failure
         batch,
         resolution: [h, w],
         warmup: args.warmup,
-        iters: args.iters,
+        iters,
         median_ms: at(0.5),
         p5_ms: at(0.05),
         p95_ms: at(0.95),
@@ -165,10 +187,7 @@ pub fn run(args: &Args, out: &mut dyn Write, start: Start) -> Result<(), Failure
         in_flight: args.in_flight,
         throughput_per_s,
         gpu_ms: (gpu.len() == times.len()).then(|| quantile(&gpu, 0.5)),
-        load_ms,
-        compile_ms,
-        first_ms,
-        cold_start_ms,
+        start: stages,
         peak_rss_mb: peak_memory(),
         dispatches: counters.map(|c| c.dispatches),
         pipelines: counters.map(|c| c.pipelines),
@@ -183,13 +202,13 @@ pub fn run(args: &Args, out: &mut dyn Write, start: Start) -> Result<(), Failure
 }
 
 /// Sorted milliseconds of whole inferences, and of their GPU parts.
-fn measure(args: &Args, engine: &mut Engine, input: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
-    for _ in 0..args.warmup {
+fn measure(warmup: u32, iters: u32, engine: &mut Engine, input: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
+    for _ in 0..warmup {
         engine.run(input)?;
     }
     let (mut times, mut gpu) = (Vec::new(), Vec::new());
-    let bar = progress_bar(args.iters as usize);
-    for _ in 0..args.iters {
+    let bar = progress_bar(iters as usize);
+    for _ in 0..iters {
         let (_, timing) = engine.run(input)?;
         times.push(millis(timing.total));
         gpu.extend(timing.gpu.map(millis));
@@ -202,14 +221,14 @@ fn measure(args: &Args, engine: &mut Engine, input: &Tensor) -> Result<(Vec<f64>
 }
 
 /// Images a second with several inferences under way, each with buffers of its own.
-fn throughput(args: &Args, session: &Session, input: &Tensor) -> Result<f64> {
+fn throughput(args: &Args, iters: u32, session: &Session, input: &Tensor) -> Result<f64> {
     let run = |_: u32| pollster::block_on(session.run(input)).map(drop);
     let workers = args.in_flight as usize;
     // The first ones make their buffers.
     ordered(0..2 * args.in_flight, workers, run, |done| done)?;
     let start = Instant::now();
-    ordered(0..args.iters, workers, run, |done| done)?;
-    Ok(f64::from(args.iters * args.batch) / start.elapsed().as_secs_f64())
+    ordered(0..iters, workers, run, |done| done)?;
+    Ok(f64::from(iters * args.batch) / start.elapsed().as_secs_f64())
 }
 
 /// Relative L2 difference.
@@ -236,14 +255,7 @@ fn write(out: &mut dyn Write, r: &Measured) -> std::io::Result<()> {
         Some(ms) => writeln!(out, "GPU         {ms:.2} ms")?,
         None => writeln!(out, "GPU         not measured: the adapter has no timestamps")?,
     }
-    let compile = if r.dispatches.is_some() { format!(", compiling {:.1} ms", r.compile_ms) } else { String::new() };
-    writeln!(
-        out,
-        "cold start  {:.0} ms: loading {:.1} ms{compile}, first inference {:.1} ms",
-        r.cold_start_ms,
-        r.load_ms,
-        r.first_ms - r.compile_ms
-    )?;
+    writeln!(out, "start       {}", r.start)?;
     if let (Some(dispatches), Some(pipelines)) = (r.dispatches, r.pipelines) {
         writeln!(out, "dispatches  {dispatches}, from {pipelines} pipelines")?;
     }
