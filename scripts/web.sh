@@ -47,9 +47,9 @@ build() {
     compiler
     local target="${CARGO_TARGET_DIR:-target}"
     env -u RUSTC_BOOTSTRAP CARGO_TARGET_DIR="$target/bindgen" cargo build --quiet --release --locked --manifest-path web/bindgen/Cargo.toml
-    for module in mbconv mbconv_reference; do
-        local feature=web
-        [ "$module" = mbconv ] || feature=web-reference
+    for feature in web-run web-zoo web-reference; do
+        local module="mbconv_${feature#web-}"
+        [ "$feature" != web-run ] || module=mbconv
         # No places and no words for panics, which are defects of ours: they stop the module all the same.
         CARGO_TARGET_DIR="$target/web" RUSTFLAGS="-Zlocation-detail=none -Zunstable-options -Cpanic=immediate-abort" \
             "$cargo" rustc --quiet --locked --lib --crate-type cdylib --profile web --target wasm32-unknown-unknown \

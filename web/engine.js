@@ -3,25 +3,12 @@
 import init, * as wasm from './build/mbconv.js';
 import { failure } from './errors.js';
 import { handOver, isLost } from './device.js';
+import { loader } from './module.js';
 
-let ready;
-
-/** Fetches and compiles the module once. */
-function start() {
-  ready ??= init({ module_or_path: new URL('./mbconv.wasm', import.meta.url) }).catch((error) => {
-    ready = undefined;
-    throw failure('DownloadError', `mbconv.wasm: could not be loaded (${error.message})`, error);
-  });
-  return ready;
-}
+const start = loader(init, new URL('./mbconv.wasm', import.meta.url));
 
 /** For what needs the module and no device; only after an engine was opened. */
 export const withEngine = (work) => work(wasm);
-
-export async function models() {
-  await start();
-  return wasm.models();
-}
 
 const engines = new Map();
 let own;

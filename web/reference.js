@@ -2,28 +2,18 @@
 
 import init, * as wasm from './build/mbconv_reference.js';
 import { handOver } from './device.js';
+import { loader } from './module.js';
 
-let ready;
-
-function start() {
-  ready ??= init({ module_or_path: new URL('./mbconv_reference.wasm', import.meta.url) }).catch((error) => {
-    ready = undefined;
-    throw error;
-  });
-  return ready;
-}
+const start = loader(init, new URL('./mbconv_reference.wasm', import.meta.url));
 
 /** Checks of every dispatch and of the whole network, see `Model.verify`. */
 export async function checkWith({ device, adapter }, { arch, bytes, dtype }, input, shape, onStep = () => {}) {
   await start();
   const engine = await handOver(device, adapter, () => wasm.Engine.open());
-  let model;
   try {
-    model = await engine.load(bytes, arch, arch, undefined, dtype);
-    const checks = await model.verify(engine, input, shape, onStep);
+    const checks = await engine.verify(arch, bytes, dtype, input, shape, onStep);
     return { checks, passes: checks.every((c) => c.passes) };
   } finally {
-    model?.free();
     engine.free();
   }
 }

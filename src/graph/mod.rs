@@ -9,6 +9,8 @@ mod count;
 mod op;
 mod shapes;
 mod text;
+#[cfg(any(test, feature = "web"))]
+mod wire;
 
 pub use builder::{Builder, ConvArgs, Value};
 pub use count::Counts;

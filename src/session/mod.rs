@@ -8,6 +8,9 @@ mod golden;
 mod on_gpu;
 mod run;
 mod verify;
+#[cfg(any(test, feature = "web"))]
+#[cfg_attr(not(test), allow(dead_code))]
+mod wire;
 
 pub use bundle::Bundle;
 pub use golden::Golden;

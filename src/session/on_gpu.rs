@@ -9,6 +9,7 @@ use crate::passes;
 use crate::plan::{Plan, Target, WeightLayout};
 use crate::preprocess;
 use crate::tensor::Tensor;
+use crate::zoo::Model;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
@@ -49,10 +50,10 @@ impl Output {
 
 /// A model on a GPU; knows nothing of the CPU reference. Each concurrent run takes buffers of its own and all share
 /// the weights and pipelines.
-pub struct GpuSession {
+pub struct GpuSession<M = Model> {
     gpu: Arc<Gpu>,
     target: Target,
-    bundle: Bundle,
+    bundle: Bundle<M>,
     variants: Mutex<HashMap<Vec<String>, Arc<Variant>>>,
 }
 
@@ -64,12 +65,12 @@ struct Variant {
     idle: Mutex<HashMap<[usize; 3], Vec<Executor>>>,
 }
 
-impl GpuSession {
+impl<M> GpuSession<M> {
     /// Packs and uploads the weights, in f32.
     ///
     /// # Errors
     /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::Gpu`].
-    pub async fn new(gpu: Arc<Gpu>, bundle: Bundle) -> Result<Self> {
+    pub async fn new(gpu: Arc<Gpu>, bundle: Bundle<M>) -> Result<Self> {
         let target = gpu.target();
         Self::with_target(gpu, bundle, target).await
     }
@@ -78,14 +79,14 @@ impl GpuSession {
     ///
     /// # Errors
     /// As [`GpuSession::new`]; [`Error::BadInput`] where f16 cannot hold a weight.
-    pub async fn with_target(gpu: Arc<Gpu>, bundle: Bundle, target: Target) -> Result<Self> {
+    pub async fn with_target(gpu: Arc<Gpu>, bundle: Bundle<M>, target: Target) -> Result<Self> {
         let session = Self { gpu, target, bundle, variants: Mutex::default() };
         session.variant(&[]).await?;
         Ok(session)
     }
 
     /// The model.
-    pub fn bundle(&self) -> &Bundle {
+    pub fn bundle(&self) -> &Bundle<M> {
         &self.bundle
     }
 
@@ -201,7 +202,7 @@ impl GpuSession {
 
 impl Variant {
     /// An idle executor for this shape, or a new one.
-    async fn executor(&self, session: &GpuSession, shape: [usize; 3], names: &[String]) -> Result<Executor> {
+    async fn executor<M>(&self, session: &GpuSession<M>, shape: [usize; 3], names: &[String]) -> Result<Executor> {
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.get_mut(&shape)?.pop());
         match idle {
             Some(executor) => Ok(executor),

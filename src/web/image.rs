@@ -1,7 +1,7 @@
 //! Pictures that a browser shows, to the network's input without passing through wasm.
 
 use super::error::js;
-use super::{Model, report};
+use super::model::{Model, outputs};
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, ExternalImageSource, Resizer};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl Model {
     async fn run_images_on(&self, executor: &mut Executor, images: &[JsValue], sizes: &[u32]) -> Result<JsValue> {
         self.upload(executor, images, sizes).await?;
         let (tensors, timing) = executor.run(None).await?;
-        Ok(report::outputs(executor.plan().outputs.iter().map(|o| &o.0).zip(&tensors), timing))
+        Ok(outputs(executor.plan().outputs.iter().map(|o| &o.0).zip(&tensors), timing))
     }
 
     /// Queues the pictures for the executor's input.

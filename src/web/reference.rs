@@ -1,13 +1,13 @@
 //! The CPU reference in the browser, and reference files. Only in the module that the package loads on demand.
 
+use super::engine::{Engine, tensor};
 use super::error::js;
-use super::report::object;
-use super::{Engine, Model, tensor};
+use super::values::object;
 use crate::kernels::{AdapterClass, KernelKey};
 use crate::passes;
 use crate::plan::{Plan, Target, WeightLayout};
-use crate::session::{Golden, verify};
-use crate::tensor::{Dtype, Tensor};
+use crate::session::{Bundle, Golden, verify};
+use crate::tensor::Dtype;
 use crate::weights::{Checkpoint, Synthetic, serialize};
 use crate::zoo;
 use js_sys::{Array, Float32Array, Function, Uint8Array};
@@ -15,26 +15,30 @@ use std::collections::BTreeSet;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
-impl Model {
-    /// Compares every dispatch with the CPU reference, then the whole network, on a normalised NHWC input.
-    /// `progress(step, steps)` is called before each. [`crate::session::Report`]'s checks.
+impl Engine {
+    /// Compares every dispatch of the model `arch` with the weights of a safetensors file, stored as `dtype`, with the
+    /// CPU reference, then the whole network, on a normalised NHWC input. `progress(step, steps)` is called before
+    /// each. [`crate::session::Report`]'s checks.
     ///
     /// # Errors
-    /// Those of [`verify`].
+    /// Those of [`Bundle::new`] and [`verify`].
     pub async fn verify(
         &self,
-        engine: &Engine,
+        arch: String,
+        bytes: Vec<u8>,
+        dtype: Option<String>,
         input: Vec<f32>,
         shape: Vec<u32>,
         progress: Function,
     ) -> Result<Array, JsValue> {
-        let input: Tensor = tensor(input, &shape)?;
+        let target = self.target(dtype.as_deref()).map_err(js)?;
+        let model = zoo::find(&arch).and_then(|model| Bundle::new(model, Checkpoint::from_bytes(arch, bytes)?));
+        let (bundle, input) = (model.map_err(js)?, tensor(input, &shape).map_err(js)?);
         let report = |step: usize, steps: usize| {
             // What a listener throws is its own affair.
             let _ = progress.call2(&JsValue::NULL, &(step as u32).into(), &(steps as u32).into());
         };
-        let report =
-            verify(&engine.0, self.session.target(), self.session.bundle(), &input, report).await.map_err(js)?;
+        let report = verify(&self.0, &target, &bundle, &input, report).await.map_err(js)?;
         let check = |c: &crate::session::Check| {
             object([
                 ("step", (c.step as u32).into()),
