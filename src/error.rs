@@ -159,7 +159,7 @@ impl Error {
     /// An [`Error::Unknown`] that offers the names of `known` closest to `name`.
     pub fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let mut near: Vec<(f64, &str)> =
-            known.into_iter().map(|k| (strsim::jaro_winkler(&name.to_lowercase(), k), k)).collect();
+            known.into_iter().map(|k| (strsim::jaro_winkler(&name.to_ascii_lowercase(), k), k)).collect();
         near.sort_by(|a, b| b.0.total_cmp(&a.0));
         // A name far from all is still answered with two, so that a reader sees what names look like.
         let close = near.iter().filter(|n| n.0 > 0.7).count().clamp(2, 4);

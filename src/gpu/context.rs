@@ -56,7 +56,7 @@ impl AdapterFacts {
 
     /// CPUs that pose as GPUs, by device type or, where a driver says "Other", by name.
     pub fn class(&self) -> AdapterClass {
-        let name = self.name.to_lowercase();
+        let name = self.name.to_ascii_lowercase();
         let known = ["llvmpipe", "lavapipe", "swiftshader", "basic render"];
         if self.kind != "Cpu" && !known.iter().any(|k| name.contains(k)) {
             AdapterClass::Gpu
@@ -236,14 +236,11 @@ impl Gpu {
 }
 
 /// All adapters, the most capable kind first; the order within a kind is the system's.
+#[cfg(not(target_arch = "wasm32"))]
 async fn adapters(among: wgpu::Backends) -> Vec<wgpu::Adapter> {
     let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     let backends = descriptor.backends & among;
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends, ..descriptor });
-    #[cfg(target_arch = "wasm32")]
-    let mut adapters: Vec<wgpu::Adapter> =
-        instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await.into_iter().collect();
-    #[cfg(not(target_arch = "wasm32"))]
     let mut adapters = instance.enumerate_adapters(backends).await;
     adapters.retain(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
     adapters.sort_by_key(|a| {
@@ -260,6 +257,14 @@ async fn adapters(among: wgpu::Backends) -> Vec<wgpu::Adapter> {
     adapters
 }
 
+/// The adapter that the browser offers.
+#[cfg(target_arch = "wasm32")]
+async fn adapters(among: wgpu::Backends) -> Vec<wgpu::Adapter> {
+    let descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends: among, ..descriptor });
+    instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await.into_iter().collect()
+}
+
 fn choose(facts: &[AdapterFacts], select: &Select) -> Result<usize> {
     match select {
         Select::Auto => Ok(0),
@@ -269,9 +274,10 @@ fn choose(facts: &[AdapterFacts], select: &Select) -> Result<usize> {
             format!("index {i}, but there are {} adapters: see `mbconv devices`", facts.len()),
         )),
         Select::Name(part) => {
-            let part = part.to_lowercase();
-            let matches =
-                |f: &AdapterFacts| format!("{} {} {}", f.name, f.backend, f.driver).to_lowercase().contains(&part);
+            let part = part.to_ascii_lowercase();
+            let matches = |f: &AdapterFacts| {
+                format!("{} {} {}", f.name, f.backend, f.driver).to_ascii_lowercase().contains(&part)
+            };
             facts.iter().position(matches).ok_or_else(|| Error::Unknown {
                 kind: "device",
                 name: part.clone(),

@@ -50,8 +50,7 @@ impl Executor {
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::Gpu`], [`Error::DeviceLost`].
     pub async fn new(gpu: &Arc<Gpu>, weights: &WeightBuffers, plan: Plan) -> Result<Self> {
-        let keys: std::collections::BTreeSet<_> = plan.steps.iter().map(|s| s.launch.key.clone()).collect();
-        gpu.compile(&keys.into_iter().collect::<Vec<_>>()).await?;
+        gpu.compile(&plan.keys()).await?;
         let doing = format!("allocating {} bytes for {} {}", plan.counters.intermediate_bytes, plan.name, plan.input);
         let mut executor = checked(gpu, &doing, || Self::allocate(gpu, weights, plan)).await??;
         let first = checked(gpu, "recording the first inference", || executor.record()).await?;

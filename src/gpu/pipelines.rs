@@ -4,7 +4,6 @@ use super::{Gpu, checked};
 use crate::error::{Error, Result};
 use crate::kernels::{self, KernelKey, Role};
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Mutex;
 
 /// A pipeline and the layout its bind groups follow.
@@ -15,9 +14,9 @@ pub(super) struct Pipeline {
     pub bindings: &'static [Role],
 }
 
-/// The cache.
+/// The cache: some dozens.
 #[derive(Default)]
-pub struct Pipelines(Mutex<HashMap<KernelKey, Pipeline>>);
+pub struct Pipelines(Mutex<Vec<(KernelKey, Pipeline)>>);
 
 impl Gpu {
     /// Compiles what is missing of `keys`, several at a time where there are threads.
@@ -51,7 +50,7 @@ impl Gpu {
 
     /// A compiled pipeline.
     pub(super) fn pipeline(&self, key: &KernelKey) -> Option<Pipeline> {
-        self.pipelines.0.lock().ok().and_then(|cache| cache.get(key).cloned())
+        self.pipelines.0.lock().ok().and_then(|cache| Some(cache.iter().find(|p| p.0 == *key)?.1.clone()))
     }
 
     /// How many pipelines this device has compiled so far.

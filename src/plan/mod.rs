@@ -16,7 +16,7 @@ pub use weights::{WeightLayout, WeightRange};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op};
-use crate::kernels::{AdapterClass, Launch, Role};
+use crate::kernels::{AdapterClass, KernelKey, Launch, Role};
 use crate::tensor::{Dtype, Shape};
 
 /// Offsets of storage bindings are multiples of this (WebGPU's default `minStorageBufferOffsetAlignment`).
@@ -276,13 +276,20 @@ impl Plan {
         Ok(())
     }
 
+    /// The pipelines that its steps need, each once.
+    pub(crate) fn keys(&self) -> Vec<KernelKey> {
+        let mut keys: Vec<_> = self.steps.iter().map(|s| s.launch.key.clone()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
     fn count(&self, layout: &WeightLayout) -> Counters {
-        let keys: std::collections::HashSet<_> = self.steps.iter().map(|s| &s.launch.key).collect();
         let sum =
             |arena: bool| self.buffers.iter().filter(|b| (b.role == BufferRole::Arena) == arena).map(|b| b.bytes).sum();
         Counters {
             dispatches: self.steps.len(),
-            pipelines: keys.len(),
+            pipelines: self.keys().len(),
             bytes_moved: self.steps.iter().map(|s| s.bytes).sum(),
             weight_bytes: layout.bytes(),
             intermediate_bytes: sum(true),
@@ -334,7 +341,7 @@ fn module(graph: &Graph, node: NodeId) -> String {
             let name = graph.params[p].name.as_str();
             let module = name.rsplit_once('.').map_or(name, |(module, _)| module);
             match node.op {
-                Op::SqueezeExcite(_) => module.trim_end_matches(".conv_reduce").to_string(),
+                Op::SqueezeExcite(_) => module.strip_suffix(".conv_reduce").unwrap_or(module).to_string(),
                 _ => module.to_string(),
             }
         }

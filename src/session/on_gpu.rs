@@ -10,7 +10,7 @@ use crate::plan::{Plan, Target, WeightLayout};
 use crate::preprocess;
 use crate::tensor::Tensor;
 use crate::zoo::Model;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// What an inference returns.
@@ -54,15 +54,16 @@ pub struct GpuSession<M = Model> {
     gpu: Arc<Gpu>,
     target: Target,
     bundle: Bundle<M>,
-    variants: Mutex<HashMap<Vec<String>, Arc<Variant>>>,
+    /// By the values that they keep.
+    variants: Mutex<Vec<(Vec<String>, Arc<Variant>)>>,
 }
 
-/// The graph as fused for one set of kept values, with its weights on the device and idle executors by input shape.
+/// The graph as fused for one set of kept values, with its weights on the device and idle executors.
 struct Variant {
     graph: Graph,
     layout: WeightLayout,
     weights: WeightBuffers,
-    idle: Mutex<HashMap<[usize; 3], Vec<Executor>>>,
+    idle: Mutex<Vec<Executor>>,
 }
 
 impl<M> GpuSession<M> {
@@ -115,12 +116,22 @@ impl<M> GpuSession<M> {
     /// # Errors
     /// As [`super::Session::run_keeping`].
     pub async fn run_keeping(&self, input: &Tensor, names: &[&str]) -> Result<Output> {
+        let names = names.iter().map(|n| n.to_string()).collect();
+        let (values, timing) = self.run_values(input, names).await?;
+        Ok(Output { values: values.into_iter().collect(), timing })
+    }
+
+    /// The same as a list, in the order of the outputs and then of the names.
+    pub(crate) async fn run_values(
+        &self,
+        input: &Tensor,
+        names: Vec<String>,
+    ) -> Result<(Vec<(String, Tensor)>, Timing)> {
         let graph = &self.bundle.graph;
         if input.shape.c != graph.in_channels {
             let problem = format!("{} takes {} channels, got {} (NHWC)", graph.name, graph.in_channels, input.shape);
             return Err(Error::bad("input", problem));
         }
-        let names: Vec<String> = names.iter().map(|n| n.to_string()).collect();
         for name in &names {
             graph.find(name)?;
         }
@@ -129,8 +140,8 @@ impl<M> GpuSession<M> {
         let mut executor = variant.executor(self, shape, &names).await?;
         let (tensors, timing) = executor.run(Some(input)).await?;
         let values = executor.plan().outputs.iter().map(|o| o.0.clone()).zip(tensors).collect();
-        variant.give_back(shape, executor);
-        Ok(Output { values, timing })
+        variant.give_back(executor);
+        Ok((values, timing))
     }
 
     /// An executor for `[n, h, w]`: an idle one, or a new one. [`GpuSession::give_back`] keeps it for the next run.
@@ -147,9 +158,8 @@ impl<M> GpuSession<M> {
     /// [`Error::DeviceLost`].
     pub fn give_back(&self, executor: Executor) -> Result<()> {
         self.gpu.alive()?;
-        let input = executor.plan().input;
         if let Some(variant) = self.known(&[]) {
-            variant.give_back([input.n, input.h, input.w], executor);
+            variant.give_back(executor);
         }
         Ok(())
     }
@@ -180,7 +190,7 @@ impl<M> GpuSession<M> {
     }
 
     fn known(&self, names: &[String]) -> Option<Arc<Variant>> {
-        self.variants.lock().ok().and_then(|v| v.get(names).cloned())
+        self.variants.lock().ok().and_then(|v| Some(Arc::clone(&v.iter().find(|v| v.0 == names)?.1)))
     }
 
     async fn variant(&self, names: &[String]) -> Result<Arc<Variant>> {
@@ -194,7 +204,7 @@ impl<M> GpuSession<M> {
         self.bundle.weights.checkpoint().release();
         let variant = Arc::new(Variant { graph, layout, weights, idle: Mutex::default() });
         if let Ok(mut variants) = self.variants.lock() {
-            variants.insert(names.to_vec(), Arc::clone(&variant));
+            variants.push((names.to_vec(), Arc::clone(&variant)));
         }
         Ok(variant)
     }
@@ -203,7 +213,14 @@ impl<M> GpuSession<M> {
 impl Variant {
     /// An idle executor for this shape, or a new one.
     async fn executor<M>(&self, session: &GpuSession<M>, shape: [usize; 3], names: &[String]) -> Result<Executor> {
-        let idle = self.idle.lock().ok().and_then(|mut idle| idle.get_mut(&shape)?.pop());
+        let fits = |executor: &Executor| {
+            let input = executor.plan().input;
+            [input.n, input.h, input.w] == shape
+        };
+        let idle = self.idle.lock().ok().and_then(|mut idle| {
+            let at = idle.iter().position(fits)?;
+            Some(idle.swap_remove(at))
+        });
         match idle {
             Some(executor) => Ok(executor),
             None => {
@@ -213,9 +230,9 @@ impl Variant {
         }
     }
 
-    fn give_back(&self, shape: [usize; 3], executor: Executor) {
+    fn give_back(&self, executor: Executor) {
         if let Ok(mut idle) = self.idle.lock() {
-            idle.entry(shape).or_default().push(executor);
+            idle.push(executor);
         }
     }
 }

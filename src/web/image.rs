@@ -68,5 +68,5 @@ fn source(image: &JsValue) -> Result<ExternalImageSource> {
 /// The name in `Object.prototype.toString`, which is the same whatever window the object is from.
 fn class_of(value: &JsValue) -> String {
     let text = String::from(js_sys::Object::from(value.clone()).to_string());
-    text.trim_start_matches("[object ").trim_end_matches(']').to_string()
+    text.strip_prefix("[object ").and_then(|rest| rest.strip_suffix(']')).unwrap_or(&text).to_string()
 }

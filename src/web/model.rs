@@ -82,9 +82,8 @@ impl Model {
     /// Those of [`GpuSession::run_keeping`].
     pub async fn run(&self, input: Vec<f32>, shape: Vec<u32>, keep: Vec<String>) -> Result<JsValue, JsValue> {
         let input = tensor(input, &shape).map_err(js)?;
-        let keep: Vec<&str> = keep.iter().map(String::as_str).collect();
-        let output = self.session.run_keeping(&input, &keep).await.map_err(js)?;
-        Ok(outputs(output.values.iter(), output.timing))
+        let (values, timing) = self.session.run_values(&input, keep).await.map_err(js)?;
+        Ok(outputs(values.iter().map(|(name, value)| (name, value)), timing))
     }
 
     /// The safetensors bytes or tensors it was loaded from.

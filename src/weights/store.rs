@@ -4,6 +4,7 @@ use super::checkpoint::Entry;
 use super::{Checkpoint, Naming, Synthetic, platform};
 use crate::error::{Error, Result};
 use crate::graph::{BatchNorm, Graph, ParamId, Source};
+use crate::json::number;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -105,7 +106,9 @@ impl Weights {
         let values: Vec<f32> = self.values_f64(graph, id)?.iter().map(|&v| v as f32).collect();
         match values.iter().position(|v| !v.is_finite()) {
             None => Ok(Cow::Owned(values)),
-            Some(at) => Err(Error::bad(&param.name, format!("folding the batch norm gives {} at {at}", values[at]))),
+            Some(at) => {
+                Err(Error::bad(&param.name, format!("folding the batch norm gives {} at {at}", number(values[at]))))
+            }
         }
     }
 
@@ -239,7 +242,7 @@ fn value_problem(checkpoint: &Checkpoint, place: usize) -> Option<String> {
     let count = |bad: fn(&f32) -> bool, what: &str| {
         let first = values.iter().position(bad)?;
         let all = values[first..].iter().filter(|v| bad(v)).count();
-        Some(format!("{name} holds {all} {what} (the first, {}, at {first})", values[first]))
+        Some(format!("{name} holds {all} {what} (the first, {}, at {first})", number(values[first])))
     };
     let finite = count(|v| !v.is_finite(), "values that are not finite as f32");
     finite.or_else(|| if name.ends_with("running_var") { count(|v| *v < 0.0, "negative variances") } else { None })
