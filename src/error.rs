@@ -10,7 +10,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[cfg_attr(not(feature = "web"), error("{path}: {source}"))]
+    // There are no files in a browser, so that it need not know the system's words.
+    #[cfg_attr(feature = "web", error("{path}"))]
     Io {
         /// The file.
         path: String,

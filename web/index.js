@@ -1,7 +1,7 @@
 // The package: models in a browser tab. Documentation is in index.d.ts.
 
 import { countCalls } from './calls.js';
-import { openEngine, withEngine } from './engine.js';
+import { openEngine, top } from './engine.js';
 import { failure } from './errors.js';
 import { fingerprint } from './header.js';
 import { pictureOf, sizeOf } from './images.js';
@@ -141,7 +141,7 @@ export class Model {
     const { outputs, single } = await this.#infer(input, [], signal);
     const { data, shape } = outputs.get('logits');
     const rows = Array.from({ length: shape[0] }, (_, i) => {
-      const best = withEngine((wasm) => wasm.top(data.subarray(i * this.classes, (i + 1) * this.classes), k));
+      const best = top(data.subarray(i * this.classes, (i + 1) * this.classes), k);
       return Array.from({ length: best.length / 2 }, (_, j) => ({
         index: best[2 * j],
         label: this.label(best[2 * j]),

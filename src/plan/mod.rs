@@ -106,6 +106,17 @@ pub enum BufferRole {
     Output,
 }
 
+impl BufferRole {
+    /// Its name in labels.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Input => "Input",
+            Self::Arena => "Arena",
+            Self::Output => "Output",
+        }
+    }
+}
+
 /// A buffer the executor allocates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer {

@@ -6,6 +6,7 @@ use crate::gpu::{Gpu, Select};
 use crate::plan::Target;
 use crate::tensor::{Dtype, Shape, Tensor};
 use js_sys::Promise;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use wasm_bindgen::prelude::*;
@@ -23,12 +24,12 @@ impl Engine {
         let mut opening = Box::pin(Gpu::open(&Select::Auto));
         // An `async fn` would first look at `navigator.gpu` in a later task.
         let asked = opening.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        future_to_promise(async move {
+        promise(async move {
             let gpu = match asked {
                 Poll::Ready(gpu) => gpu,
                 Poll::Pending => opening.await,
             };
-            gpu.map(|gpu| Self(gpu).into()).map_err(js)
+            Ok(Self(gpu?).into())
         })
     }
 }
@@ -45,10 +46,16 @@ impl Engine {
     }
 }
 
+/// A promise of what `work` returns. Behind a pointer, so that the code which drives it is there once.
+pub(super) fn promise(work: impl Future<Output = Result<JsValue>> + 'static) -> Promise {
+    let work: Pin<Box<dyn Future<Output = Result<JsValue>>>> = Box::pin(work);
+    future_to_promise(async move { work.await.map_err(js) })
+}
+
 /// A tensor from its values and `[N, H, W, C]`.
 pub(super) fn tensor(data: Vec<f32>, shape: &[u32]) -> Result<Tensor> {
     let &[n, h, w, c] = shape else {
-        return Err(Error::bad("shape", format!("{shape:?} is not [N, H, W, C]")));
+        return Err(Error::bad("shape", format!("{} numbers are not [N, H, W, C]", shape.len())));
     };
     let [n, h, w, c] = [n, h, w, c].map(|side| side as usize);
     Tensor::new(Shape::new(n, h, w, c), data)

@@ -1,6 +1,6 @@
 //! A model on a device.
 
-use super::engine::{Engine, tensor};
+use super::engine::{Engine, promise, tensor};
 use super::error::js;
 use super::values::{list, numbers, object};
 use crate::error::Result;
@@ -11,8 +11,9 @@ use crate::plan::{Plan, WeightLayout};
 use crate::session::{Bundle, GpuSession};
 use crate::tensor::Tensor;
 use crate::vision;
-use js_sys::{Array, Float32Array};
+use js_sys::{Array, Float32Array, Promise};
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use wasm_bindgen::prelude::*;
 
@@ -29,17 +30,13 @@ impl Engine {
     /// # Errors
     /// [`crate::Error::Unknown`] for another `dtype`, and those of [`Bundle::from_network`] and
     /// [`GpuSession::with_target`].
-    pub async fn load(
-        &self,
-        network: Vec<u8>,
-        name: String,
-        bytes: Vec<u8>,
-        dtype: Option<String>,
-    ) -> Result<Model, JsValue> {
-        let target = self.target(dtype.as_deref()).map_err(js)?;
-        let bundle = Bundle::from_network(&network, name, bytes).map_err(js)?;
-        let session = GpuSession::with_target(Arc::clone(&self.0), bundle, target).await.map_err(js)?;
-        Ok(Model { session, resizer: RefCell::default() })
+    pub fn load(&self, network: Vec<u8>, name: String, bytes: Vec<u8>, dtype: Option<String>) -> Promise {
+        let (gpu, target) = (Arc::clone(&self.0), self.target(dtype.as_deref()));
+        promise(async move {
+            let bundle = Bundle::from_network(&network, name, bytes)?;
+            let session = GpuSession::with_target(gpu, bundle, target?).await?;
+            Ok(Model(Rc::new(Loaded { session, resizer: RefCell::default() })).into())
+        })
     }
 }
 
@@ -52,7 +49,10 @@ pub fn top(logits: Vec<f32>, k: usize) -> Vec<f32> {
 
 /// A model on a device.
 #[wasm_bindgen]
-pub struct Model {
+pub struct Model(pub(super) Rc<Loaded>);
+
+/// What a model's promises share with it.
+pub(super) struct Loaded {
     pub(super) session: GpuSession<()>,
     /// That of the pictures seen last: a camera's frames are all of one size.
     pub(super) resizer: RefCell<Option<Arc<Resizer>>>,
@@ -65,30 +65,36 @@ impl Model {
     /// # Errors
     /// Those of [`crate::plan::Plan::new`].
     pub fn describe(&self, n: usize) -> Result<JsValue, JsValue> {
-        describe(&self.session, n).map_err(js)
+        describe(&self.0.session, n).map_err(js)
     }
 
     /// Compiles and runs once for a batch of `n`, so that the first result is as fast as the next.
     ///
     /// # Errors
     /// Those of [`GpuSession::warm_up`].
-    pub async fn warm_up(&self, n: usize) -> Result<(), JsValue> {
-        self.session.warm_up(self.session.bundle().native(n)).await.map_err(js)
+    pub fn warm_up(&self, n: usize) -> Promise {
+        let model = Rc::clone(&self.0);
+        promise(async move {
+            model.session.warm_up(model.session.bundle().native(n)).await?;
+            Ok(JsValue::UNDEFINED)
+        })
     }
 
     /// Runs a normalised NHWC batch. Returns what [`outputs`] says, for the outputs and every value of `keep`.
     ///
     /// # Errors
     /// Those of [`GpuSession::run_keeping`].
-    pub async fn run(&self, input: Vec<f32>, shape: Vec<u32>, keep: Vec<String>) -> Result<JsValue, JsValue> {
-        let input = tensor(input, &shape).map_err(js)?;
-        let (values, timing) = self.session.run_values(&input, keep).await.map_err(js)?;
-        Ok(outputs(values.iter().map(|(name, value)| (name, value)), timing))
+    pub fn run(&self, input: Vec<f32>, shape: Vec<u32>, keep: Vec<String>) -> Promise {
+        let model = Rc::clone(&self.0);
+        promise(async move {
+            let (values, timing) = model.session.run_values(&tensor(input, &shape)?, keep).await?;
+            Ok(outputs(values.iter().map(|(name, value)| (name, value)), timing))
+        })
     }
 
     /// The safetensors bytes or tensors it was loaded from.
     pub fn checkpoint(&self) -> Result<Vec<u8>, JsValue> {
-        let checkpoint = self.session.bundle().weights.checkpoint();
+        let checkpoint = self.0.session.bundle().weights.checkpoint();
         checkpoint.bytes().map(<[u8]>::to_vec).ok_or_else(|| JsValue::from_str("these weights are not from a file"))
     }
 }

@@ -23,7 +23,6 @@ macro_rules! numbers {
 #[cfg(feature = "web-run")]
 pub(super) use numbers;
 
-#[cfg(any(feature = "web-run", feature = "web-zoo"))]
 pub fn list(values: impl Iterator<Item = JsValue>) -> JsValue {
     values.collect::<Array>().into()
 }
