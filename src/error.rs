@@ -160,14 +160,17 @@ impl Error {
 
     /// An [`Error::Unknown`] that offers the names of `known` closest to `name`.
     pub fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut near: Vec<(f64, &str)> =
-            known.into_iter().map(|k| (strsim::jaro_winkler(&name.to_ascii_lowercase(), k), k)).collect();
-        near.sort_by(|a, b| b.0.total_cmp(&a.0));
-        // A name far from all is still answered with two, so that a reader sees what names look like.
-        let close = near.iter().filter(|n| n.0 > 0.7).count().clamp(2, 4);
-        let nearest = near.iter().take(close).map(|n| n.1.to_string()).collect();
-        Self::Unknown { kind, name: name.into(), nearest }
+        Self::Unknown { kind, name: name.into(), nearest: nearest(name, known.into_iter().collect()) }
     }
+}
+
+fn nearest(name: &str, known: Vec<&str>) -> Vec<String> {
+    let name = name.to_ascii_lowercase();
+    let mut near: Vec<(f64, &str)> = known.into_iter().map(|k| (strsim::jaro_winkler(&name, k), k)).collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    // A name far from all is still answered with two, so that a reader sees what names look like.
+    let close = near.iter().filter(|n| n.0 > 0.7).count().clamp(2, 4);
+    near.iter().take(close).map(|n| n.1.to_string()).collect()
 }
 
 /// All problems up to a screenful; of a file that fits nowhere, the first hundred and the count (the field has all).

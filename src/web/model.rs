@@ -44,7 +44,11 @@ impl Engine {
 #[wasm_bindgen]
 pub fn top(logits: Vec<f32>, k: usize) -> Vec<f32> {
     let probabilities = vision::softmax(&logits);
-    vision::top_k(&logits, k).into_iter().flat_map(|(class, _)| [class as f32, probabilities[class]]).collect()
+    let mut best = Vec::new();
+    for (class, _) in vision::top_k(&logits, k) {
+        best.extend_from_slice(&[class as f32, probabilities[class]]);
+    }
+    best
 }
 
 /// A model on a device.

@@ -5,10 +5,14 @@ use wasm_bindgen::prelude::*;
 
 /// An object with these values by name.
 pub fn object<const N: usize>(pairs: [(&str, JsValue); N]) -> JsValue {
+    object_of(&pairs)
+}
+
+fn object_of(pairs: &[(&str, JsValue)]) -> JsValue {
     let object = js_sys::Object::new();
     for (key, value) in pairs {
         // Setting a property of a new object does not fail.
-        let _ = js_sys::Reflect::set(&object, &key.into(), &value);
+        let _ = js_sys::Reflect::set(&object, &(*key).into(), value);
     }
     object.into()
 }
