@@ -45,7 +45,7 @@ impl AdapterFacts {
             name: info.name.clone(),
             backend: backend_name(info.backend).into(),
             kind: kind_name(info.device_type).into(),
-            driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+            driver: format!("{} {}", info.driver, info.driver_info).trim_ascii().to_string(),
             caps: caps(limits),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             f16: features.contains(wgpu::Features::SHADER_F16),
