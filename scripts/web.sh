@@ -47,11 +47,13 @@ build() {
     compiler
     local target="${CARGO_TARGET_DIR:-target}"
     env -u RUSTC_BOOTSTRAP CARGO_TARGET_DIR="$target/bindgen" cargo build --quiet --release --locked --manifest-path web/bindgen/Cargo.toml
-    for module in mbconv mbconv_reference; do
-        local feature=web
-        [ "$module" = mbconv ] || feature=web-reference
+    for feature in web-run web-zoo web-reference; do
+        local module="mbconv_${feature#web-}"
         # No places and no words for panics, which are defects of ours: they stop the module all the same.
-        CARGO_TARGET_DIR="$target/web" RUSTFLAGS="-Zlocation-detail=none -Zunstable-options -Cpanic=immediate-abort" \
+        local flags="-Zlocation-detail=none -Zunstable-options -Cpanic=immediate-abort"
+        # What runs networks has no `{:?}` in its messages.
+        [ "$feature" != web-run ] || { module=mbconv flags="$flags -Zfmt-debug=none"; }
+        CARGO_TARGET_DIR="$target/web" RUSTFLAGS="$flags" \
             "$cargo" rustc --quiet --locked --lib --crate-type cdylib --profile web --target wasm32-unknown-unknown \
             --no-default-features --features "$feature" -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size
         cp "$target/web/wasm32-unknown-unknown/web/mbconv.wasm" "$target/web/$module.wasm"

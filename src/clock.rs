@@ -32,7 +32,7 @@ mod browser {
         }
 
         pub(crate) fn elapsed(&self) -> Duration {
-            Duration::from_secs_f64((now() - self.0).max(0.0) / 1e3)
+            Duration::from_nanos(((now() - self.0) * 1e6) as u64)
         }
     }
 }

@@ -10,7 +10,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[cfg_attr(not(feature = "web"), error("{path}: {source}"))]
+    // There are no files in a browser, so that it need not know the system's words.
+    #[cfg_attr(feature = "web", error("{path}"))]
     Io {
         /// The file.
         path: String,
@@ -158,14 +160,24 @@ impl Error {
 
     /// An [`Error::Unknown`] that offers the names of `known` closest to `name`.
     pub fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut near: Vec<(f64, &str)> =
-            known.into_iter().map(|k| (strsim::jaro_winkler(&name.to_lowercase(), k), k)).collect();
-        near.sort_by(|a, b| b.0.total_cmp(&a.0));
-        // A name far from all is still answered with two, so that a reader sees what names look like.
-        let close = near.iter().filter(|n| n.0 > 0.7).count().clamp(2, 4);
-        let nearest = near.iter().take(close).map(|n| n.1.to_string()).collect();
-        Self::Unknown { kind, name: name.into(), nearest }
+        Self::Unknown { kind, name: name.into(), nearest: nearest(name, known.into_iter().collect()) }
     }
+}
+
+fn nearest(name: &str, known: Vec<&str>) -> Vec<String> {
+    let name = name.to_ascii_lowercase();
+    let mut rest: Vec<(f64, &str)> = known.into_iter().map(|k| (strsim::jaro_winkler(&name, k), k)).collect();
+    let mut near = Vec::new();
+    while near.len() < 4 && !rest.is_empty() {
+        let best = (1..rest.len()).fold(0, |best, i| if rest[i].0 > rest[best].0 { i } else { best });
+        let (likeness, known) = rest.remove(best);
+        // A name far from all is still answered with two, so that a reader sees what names look like.
+        if likeness <= 0.7 && near.len() >= 2 {
+            break;
+        }
+        near.push(known.to_string());
+    }
+    near
 }
 
 /// All problems up to a screenful; of a file that fits nowhere, the first hundred and the count (the field has all).
@@ -180,9 +192,10 @@ fn list(problems: &[String]) -> String {
 
 /// ` (stage 2, block 0)` for a node named `blocks.2.0.conv_dw`.
 fn block(node: &str) -> String {
-    let mut parts = node.strip_prefix("blocks.").unwrap_or_default().split('.').map(str::parse::<usize>);
-    match (parts.next(), parts.next()) {
-        (Some(Ok(stage)), Some(Ok(block))) => format!(" (stage {stage}, block {block})"),
+    let mut parts = node.strip_prefix("blocks.").unwrap_or_default().split('.');
+    let mut number = || parts.next().filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    match (number(), number()) {
+        (Some(stage), Some(block)) => format!(" (stage {stage}, block {block})"),
         _ => String::new(),
     }
 }

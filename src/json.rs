@@ -1,4 +1,5 @@
-//! JSON as a tree. `serde_json` reads it; in a browser the browser does, whose parser needs no download.
+//! JSON as a tree, and numbers as texts. `serde_json` and the standard library read and write them; in a browser the
+//! browser does, whose code needs no download.
 
 use std::fmt;
 
@@ -101,10 +102,19 @@ impl fmt::Display for Json {
     }
 }
 
+/// A number in a message.
+pub(crate) fn number<T: Into<f64> + fmt::Display>(value: T) -> String {
+    platform::number(value)
+}
+
 #[cfg(not(all(feature = "web", target_arch = "wasm32")))]
 mod platform {
     use super::Json;
     use serde_json::Value;
+
+    pub(super) fn number(value: impl std::fmt::Display) -> String {
+        value.to_string()
+    }
 
     pub(super) fn parse(text: &str) -> Result<Json, String> {
         serde_json::from_str::<Value>(text).map(Json::from).map_err(|e| e.to_string())
@@ -127,8 +137,14 @@ mod platform {
 #[cfg(all(feature = "web", target_arch = "wasm32"))]
 mod platform {
     use super::Json;
-    use js_sys::{Array, JSON, Object};
+    use js_sys::{Array, JSON, Number, Object};
     use wasm_bindgen::{JsCast, JsValue};
+
+    /// To the digits that an f32 has.
+    pub(super) fn number(value: impl Into<f64>) -> String {
+        let number = Number::from(value.into());
+        number.to_precision(7).map_or_else(|_| String::new(), String::from)
+    }
 
     pub(super) fn parse(text: &str) -> Result<Json, String> {
         let problem = |e: JsValue| e.dyn_ref::<js_sys::Error>().map_or(String::new(), |e| e.message().into());

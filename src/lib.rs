@@ -40,11 +40,11 @@
 //! # Rooms
 //!
 //! Each module is a room with a short list of what it may import. `tests/it/rooms.rs` is that list, and enforces it.
-//! [`error`], [`tensor`], `clock` and `json` are everyone's.
+//! [`error`], [`tensor`], `clock`, `json` and `wire` are everyone's.
 //!
 //! | room | may import | what lives there |
 //! |---|---|---|
-//! | [`error`], [`tensor`], `clock`, `json` | | the one error enum; host tensors, shapes and the one padding rule; a clock that exists in browsers; JSON as a tree |
+//! | [`error`], [`tensor`], `clock`, `json`, `wire` | | the one error enum; host tensors, shapes and the one padding rule; a clock that exists in browsers; JSON as a tree; values as bytes |
 //! | [`graph`] | | the operations, nodes, shape inference and counts; parameters are names and shapes |
 //! | [`zoo`] | `graph` | families as tables and wiring, the registry, preprocessing facts |
 //! | [`weights`] | `graph` | checkpoints (alone in naming `safetensors`), naming schemes, checks, synthetic weights |
@@ -75,6 +75,10 @@
 
 mod clock;
 mod json;
+// Of the two directions a module of the web package goes one.
+#[cfg(any(test, feature = "web"))]
+#[cfg_attr(not(test), allow(dead_code))]
+mod wire;
 
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
 pub mod cli;

@@ -1,28 +1,21 @@
 // Counts the calls into WebGPU, each of which crosses from wasm to JavaScript.
 
-const counted = () =>
-  [
-    [globalThis.GPUComputePassEncoder, ['setPipeline', 'setBindGroup', 'dispatchWorkgroups', 'end']],
-    [globalThis.GPUCommandEncoder, ['beginComputePass', 'copyBufferToBuffer', 'copyTextureToBuffer', 'resolveQuerySet', 'finish']],
-    [globalThis.GPUDevice, ['createCommandEncoder', 'createBindGroup', 'createBuffer', 'createTexture', 'pushErrorScope', 'popErrorScope']],
-    [globalThis.GPUQueue, ['submit', 'writeBuffer', 'copyExternalImageToTexture']],
-    [globalThis.GPUBuffer, ['mapAsync', 'getMappedRange', 'unmap']],
-  ].filter(([type]) => type);
+const TYPES = ['GPUComputePassEncoder', 'GPUCommandEncoder', 'GPUDevice', 'GPUQueue', 'GPUBuffer'];
 
 export function countCalls() {
   let restore = [];
   const calls = {};
   return {
     start() {
-      for (const [type, names] of counted()) {
-        for (const name of names) {
-          const original = type.prototype[name];
-          if (!original) continue;
-          type.prototype[name] = function (...args) {
+      for (const type of TYPES) {
+        const { constructor, ...methods } = Object.getOwnPropertyDescriptors(globalThis[type]?.prototype ?? {});
+        for (const [name, { value }] of Object.entries(methods)) {
+          if (typeof value !== 'function') continue;
+          globalThis[type].prototype[name] = function (...args) {
             calls[name] = (calls[name] ?? 0) + 1;
-            return original.apply(this, args);
+            return value.apply(this, args);
           };
-          restore.push(() => (type.prototype[name] = original));
+          restore.push(() => (globalThis[type].prototype[name] = value));
         }
       }
     },

@@ -1,27 +1,14 @@
 // The device and the wasm module on it.
 
-import init, * as wasm from './build/mbconv.js';
+import init, { Engine as Inner, top } from './build/mbconv.js';
 import { failure } from './errors.js';
 import { handOver, isLost } from './device.js';
+import { loader } from './module.js';
 
-let ready;
+const start = loader(init, new URL('./mbconv.wasm', import.meta.url));
 
-/** Fetches and compiles the module once. */
-function start() {
-  ready ??= init({ module_or_path: new URL('./mbconv.wasm', import.meta.url) }).catch((error) => {
-    ready = undefined;
-    throw failure('DownloadError', `mbconv.wasm: could not be loaded (${error.message})`, error);
-  });
-  return ready;
-}
-
-/** For what needs the module and no device; only after an engine was opened. */
-export const withEngine = (work) => work(wasm);
-
-export async function models() {
-  await start();
-  return wasm.models();
-}
+/** The most probable classes of logits; only after an engine was opened. */
+export { top };
 
 const engines = new Map();
 let own;
@@ -44,14 +31,14 @@ export async function openEngine(device) {
   if (known && !known.ended) return known.hold();
   await start();
   const adapter = { info: device.adapterInfo ?? {}, features: device.features, limits: device.limits };
-  const engine = new Engine(device, adapter, await handOver(device, adapter, () => wasm.Engine.open()), false);
+  const engine = new Engine(device, adapter, await handOver(device, adapter, () => Inner.open()), false);
   engines.set(device, engine);
   return engine.hold();
 }
 
 async function create() {
   const [{ device, adapter }] = await Promise.all([openDevice(), start()]);
-  return new Engine(device, adapter, await handOver(device, adapter, () => wasm.Engine.open()), true);
+  return new Engine(device, adapter, await handOver(device, adapter, () => Inner.open()), true);
 }
 
 async function openDevice() {

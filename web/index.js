@@ -1,32 +1,43 @@
 // The package: models in a browser tab. Documentation is in index.d.ts.
 
 import { countCalls } from './calls.js';
-import { openEngine, withEngine } from './engine.js';
+import { openEngine, top } from './engine.js';
 import { failure } from './errors.js';
+import { fingerprint } from './header.js';
 import { pictureOf, sizeOf } from './images.js';
 import { read } from './download.js';
-
-export { models } from './engine.js';
 
 const here = (file) => new URL(/* @vite-ignore */ file, import.meta.url);
 
 /** Weights of the default model, beside this file. */
 export const defaultWeights = () => new URL('./efficientnet_lite0.safetensors', import.meta.url);
 
+/** What the build found out about them: the model, and their fingerprint. */
+const DEFAULT = __DEFAULT_MODEL__;
+
+const zoo = () => import(/* @vite-ignore */ './zoo.js');
+
+export const models = async () => (await zoo()).models();
+
 export async function load(options = {}) {
   const { weights = defaultWeights(), model, signal, onProgress } = options;
+  const isDefault = [options.weights, model, options.config].every((option) => option === undefined);
   signal?.throwIfAborted();
   const stop = new AbortController();
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
   // The device opens while the weights arrive.
   const opening = openEngine(options.device);
   try {
-    const [file, config] = await Promise.all([
+    const [file, config, network] = await Promise.all([
       read(weights, both, onProgress),
       options.config === undefined ? undefined : textOf(options.config, both),
+      isDefault ? read(here('./efficientnet_lite0.network'), both) : zoo().then(({ start }) => start()),
       opening,
     ]);
-    return await build(await opening, options, (e) => e.load(file.bytes, file.name, model, config, options.dtype));
+    // Whoever put other weights there gets the model that these are of.
+    const known = isDefault && fingerprint(file.bytes) === DEFAULT.fingerprint;
+    const facts = known ? { ...DEFAULT.model, network: network.bytes } : await (await zoo()).modelOf(file, model, config);
+    return await build(await opening, options, file, facts);
   } catch (error) {
     stop.abort(error);
     // Whatever failed, nobody holds the device any more.
@@ -40,12 +51,12 @@ export async function syntheticWeights(model) {
   return reference.syntheticWeights(model);
 }
 
-async function build(engine, { labels, signal, dtype }, make) {
+async function build(engine, { labels, signal, dtype }, file, { network, ...model }) {
   let inner;
   try {
-    inner = await engine.guard(() => make(engine.wasm));
+    inner = await engine.guard(() => engine.wasm.load(network, file.name, file.bytes, dtype));
     signal?.throwIfAborted();
-    const facts = inner.describe(1);
+    const facts = { ...model, ...inner.describe(1) };
     const names = await labelsOf(labels ?? facts.labels, facts.classes, signal);
     if (!names || names.length === facts.classes) return new Model(engine, inner, facts, names, dtype);
     throw failure('BadInputError', `${names.length} labels, but the model has ${facts.classes} classes`);
@@ -130,7 +141,7 @@ export class Model {
     const { outputs, single } = await this.#infer(input, [], signal);
     const { data, shape } = outputs.get('logits');
     const rows = Array.from({ length: shape[0] }, (_, i) => {
-      const best = withEngine((wasm) => wasm.top(data.subarray(i * this.classes, (i + 1) * this.classes), k));
+      const best = top(data.subarray(i * this.classes, (i + 1) * this.classes), k);
       return Array.from({ length: best.length / 2 }, (_, j) => ({
         index: best[2 * j],
         label: this.label(best[2 * j]),
@@ -154,8 +165,7 @@ export class Model {
 
   describe(batch = 1) {
     this.#check();
-    if (batch === 1) return structuredClone(this.#facts);
-    return this.#inner.describe(batch);
+    return structuredClone({ ...this.#facts, ...(batch === 1 ? {} : this.#inner.describe(batch)) });
   }
 
   async profile(input) {

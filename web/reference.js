@@ -1,29 +1,19 @@
 // The CPU reference, on the device of the model under test: loaded by `verify` alone.
 
-import init, * as wasm from './build/mbconv_reference.js';
+import init, { Engine, golden as makeGolden, kernels as listKernels, synthetic } from './build/mbconv_reference.js';
 import { handOver } from './device.js';
+import { loader } from './module.js';
 
-let ready;
-
-function start() {
-  ready ??= init({ module_or_path: new URL('./mbconv_reference.wasm', import.meta.url) }).catch((error) => {
-    ready = undefined;
-    throw error;
-  });
-  return ready;
-}
+const start = loader(init, new URL('./mbconv_reference.wasm', import.meta.url));
 
 /** Checks of every dispatch and of the whole network, see `Model.verify`. */
 export async function checkWith({ device, adapter }, { arch, bytes, dtype }, input, shape, onStep = () => {}) {
   await start();
-  const engine = await handOver(device, adapter, () => wasm.Engine.open());
-  let model;
+  const engine = await handOver(device, adapter, () => Engine.open());
   try {
-    model = await engine.load(bytes, arch, arch, undefined, dtype);
-    const checks = await model.verify(engine, input, shape, onStep);
+    const checks = await engine.verify(arch, bytes, dtype, input, shape, onStep);
     return { checks, passes: checks.every((c) => c.passes) };
   } finally {
-    model?.free();
     engine.free();
   }
 }
@@ -31,20 +21,20 @@ export async function checkWith({ device, adapter }, { arch, bytes, dtype }, inp
 /** The model, weights, input and expected logits of a reference file (tests/goldens). */
 export async function golden(file) {
   await start();
-  const [arch, weights, input, shape, logits] = wasm.golden(file);
+  const [arch, weights, input, shape, logits] = makeGolden(file);
   return { arch, weights, input, shape, logits };
 }
 
 /** A model's weights made by a rule, as a safetensors file. */
 export async function syntheticWeights(model) {
   await start();
-  return wasm.synthetic(model);
+  return synthetic(model);
 }
 
 /** Every kernel of every registered model, as WebGPU takes it. */
 export async function kernels() {
   await start();
-  return wasm.kernels().map(([key, code, pairs]) => {
+  return listKernels().map(([key, code, pairs]) => {
     const constants = {};
     for (let i = 0; i < pairs.length; i += 2) constants[pairs[i]] = pairs[i + 1];
     return { key, code, constants };

@@ -49,9 +49,9 @@ impl AdapterFacts {
         Self {
             index,
             name: info.name.clone(),
-            backend: format!("{:?}", info.backend),
-            kind: format!("{:?}", info.device_type),
-            driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+            backend: backend_name(info.backend).into(),
+            kind: kind_name(info.device_type).into(),
+            driver: format!("{} {}", info.driver, info.driver_info).trim_ascii().to_string(),
             caps: caps(limits),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             f16: features.contains(wgpu::Features::SHADER_F16),
@@ -63,13 +63,12 @@ impl AdapterFacts {
 
     /// CPUs that pose as GPUs, by device type or, where a driver says "Other", by name.
     pub fn class(&self) -> AdapterClass {
-        let name = self.name.to_lowercase();
         let known = ["llvmpipe", "lavapipe", "swiftshader", "basic render"];
-        if self.kind != "Cpu" && !known.iter().any(|k| name.contains(k)) {
+        if self.kind != "Cpu" && !known.iter().any(|k| mentions(&self.name, k)) {
             AdapterClass::Gpu
         } else if self.subgroup_lanes >= SUBGROUP_LANES {
             AdapterClass::SoftwareSubgroup
-        } else if name.contains("swiftshader") {
+        } else if mentions(&self.name, "swiftshader") {
             AdapterClass::SwiftShader
         } else {
             AdapterClass::Software
@@ -87,6 +86,33 @@ impl std::fmt::Display for AdapterFacts {
             if self.driver.is_empty() { "unnamed driver" } else { &self.driver }
         )
     }
+}
+
+const fn backend_name(backend: wgpu::Backend) -> &'static str {
+    match backend {
+        wgpu::Backend::Noop => "Noop",
+        wgpu::Backend::Vulkan => "Vulkan",
+        wgpu::Backend::Metal => "Metal",
+        wgpu::Backend::Dx12 => "Dx12",
+        wgpu::Backend::Gl => "Gl",
+        wgpu::Backend::BrowserWebGpu => "BrowserWebGpu",
+    }
+}
+
+const fn kind_name(kind: wgpu::DeviceType) -> &'static str {
+    match kind {
+        wgpu::DeviceType::DiscreteGpu => "DiscreteGpu",
+        wgpu::DeviceType::IntegratedGpu => "IntegratedGpu",
+        wgpu::DeviceType::VirtualGpu => "VirtualGpu",
+        wgpu::DeviceType::Cpu => "Cpu",
+        wgpu::DeviceType::Other => "Other",
+    }
+}
+
+/// Whether a text contains another, whatever the case of ASCII letters.
+fn mentions(text: &str, part: &str) -> bool {
+    let (text, part) = (text.as_bytes(), part.as_bytes());
+    part.is_empty() || text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
 }
 
 fn caps(limits: &wgpu::Limits) -> Caps {
@@ -205,7 +231,11 @@ impl Gpu {
         let flag = Arc::clone(&lost);
         device.set_device_lost_callback(move |reason, message| {
             if let Ok(mut lost) = flag.lock() {
-                *lost = Some(format!("{reason:?}: {message}"));
+                let reason = match reason {
+                    wgpu::DeviceLostReason::Unknown => "Unknown",
+                    wgpu::DeviceLostReason::Destroyed => "Destroyed",
+                };
+                *lost = Some(format!("{reason}: {message}"));
             }
         });
         Arc::new(Self { device, queue, facts, lost, pipelines: Mutex::default(), pipeline_cache: OnceLock::new() })
@@ -251,14 +281,11 @@ impl Gpu {
 }
 
 /// All adapters, the most capable kind first; the order within a kind is the system's.
+#[cfg(not(target_arch = "wasm32"))]
 async fn adapters(among: wgpu::Backends) -> Vec<wgpu::Adapter> {
     let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     let backends = descriptor.backends & among;
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends, ..descriptor });
-    #[cfg(target_arch = "wasm32")]
-    let mut adapters: Vec<wgpu::Adapter> =
-        instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await.into_iter().collect();
-    #[cfg(not(target_arch = "wasm32"))]
     let mut adapters = instance.enumerate_adapters(backends).await;
     adapters.retain(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
     adapters.sort_by_key(|a| {
@@ -275,6 +302,14 @@ async fn adapters(among: wgpu::Backends) -> Vec<wgpu::Adapter> {
     adapters
 }
 
+/// The adapter that the browser offers.
+#[cfg(target_arch = "wasm32")]
+async fn adapters(among: wgpu::Backends) -> Vec<wgpu::Adapter> {
+    let descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends: among, ..descriptor });
+    instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await.into_iter().collect()
+}
+
 fn choose(facts: &[AdapterFacts], select: &Select) -> Result<usize> {
     match select {
         Select::Auto => Ok(0),
@@ -284,9 +319,7 @@ fn choose(facts: &[AdapterFacts], select: &Select) -> Result<usize> {
             format!("index {i}, but there are {} adapters: see `mbconv devices`", facts.len()),
         )),
         Select::Name(part) => {
-            let part = part.to_lowercase();
-            let matches =
-                |f: &AdapterFacts| format!("{} {} {}", f.name, f.backend, f.driver).to_lowercase().contains(&part);
+            let matches = |f: &AdapterFacts| mentions(&format!("{} {} {}", f.name, f.backend, f.driver), part);
             facts.iter().position(matches).ok_or_else(|| Error::Unknown {
                 kind: "device",
                 name: part.clone(),

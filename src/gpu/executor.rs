@@ -73,7 +73,7 @@ impl Executor {
             .buffers
             .iter()
             .enumerate()
-            .map(|(i, b)| create(&format!("b{i} {:?}", b.role), b.bytes, storage))
+            .map(|(i, b)| create(&format!("b{i} {}", b.role.name()), b.bytes, storage))
             .collect();
         let params = upload_params(gpu, &plan)?;
         let spare = create("spare", 16, Usage::STORAGE);

@@ -22,6 +22,7 @@ pub use weights::WeightBuffers;
 pub use wgpu::ExternalImageSource;
 
 use crate::error::{Error, Result};
+use std::pin::Pin;
 
 /// Runs `work` and turns what the device reports meanwhile into an error.
 ///
@@ -32,25 +33,39 @@ fn checked<'g, T, W: FnOnce() -> T>(
     doing: &str,
     work: W,
 ) -> impl Future<Output = Result<T>> + use<'g, T, W> {
-    use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
-    let (value, errors) = {
-        let scopes = [Internal, OutOfMemory, Validation].map(|filter| gpu.device().push_error_scope(filter));
-        let value = work();
-        // Scopes close in the reverse of the order they were opened in.
-        let [internal, memory, validation] = scopes;
+    let scopes = Scopes::open(gpu);
+    let value = work();
+    let answer = scopes.close(gpu, doing.to_string());
+    async move { answer.await.map(|()| value) }
+}
+
+/// Error scopes of every kind, the innermost last.
+struct Scopes([wgpu::ErrorScopeGuard; 3]);
+
+impl Scopes {
+    fn open(gpu: &Gpu) -> Self {
+        use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
+        Self([Internal, OutOfMemory, Validation].map(|filter| gpu.device().push_error_scope(filter)))
+    }
+
+    /// Closes them at once; boxed, so that the code for the device's answer is there once.
+    fn close(self, gpu: &Gpu, doing: String) -> Pin<Box<dyn Future<Output = Result<()>> + '_>> {
+        // In the reverse of the order they were opened in.
+        let [internal, memory, validation] = self.0;
         let validation = validation.pop();
         let memory = memory.pop();
-        (value, (validation, memory, internal.pop()))
-    };
-    let doing = doing.to_string();
-    async move {
-        let errors = [errors.0.await, errors.1.await, errors.2.await];
-        gpu.alive()?;
-        match errors.into_iter().flatten().next() {
-            None => Ok(value),
-            Some(wgpu::Error::OutOfMemory { source }) => Err(Error::OutOfMemory { doing, message: source.to_string() }),
-            Some(error) => Err(Error::Gpu { doing, message: error.to_string() }),
-        }
+        let internal = internal.pop();
+        Box::pin(async move {
+            let errors = [validation.await, memory.await, internal.await];
+            gpu.alive()?;
+            match errors.into_iter().flatten().next() {
+                None => Ok(()),
+                Some(wgpu::Error::OutOfMemory { source }) => {
+                    Err(Error::OutOfMemory { doing, message: source.to_string() })
+                }
+                Some(error) => Err(Error::Gpu { doing, message: error.to_string() }),
+            }
+        })
     }
 }
 

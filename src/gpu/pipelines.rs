@@ -6,7 +6,6 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::kernels::{self, KernelKey, Role};
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 /// A pipeline and the layout its bind groups follow.
@@ -20,7 +19,8 @@ pub(super) struct Pipeline {
 /// The pipelines of a device.
 #[derive(Default)]
 pub(super) struct Pipelines {
-    compiled: HashMap<KernelKey, Pipeline>,
+    /// Some dozens.
+    compiled: Vec<(KernelKey, Pipeline)>,
     time: Duration,
 }
 
@@ -54,8 +54,9 @@ impl Gpu {
         keys: impl IntoIterator<Item = &'k KernelKey>,
         meanwhile: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let wanted: BTreeSet<&KernelKey> = keys.into_iter().collect();
-        let missing: Vec<&KernelKey> = wanted.into_iter().filter(|key| self.pipeline(key).is_none()).collect();
+        let mut missing: Vec<&KernelKey> = keys.into_iter().filter(|key| self.pipeline(key).is_none()).collect();
+        missing.sort_unstable();
+        missing.dedup();
         if missing.is_empty() {
             return meanwhile.await;
         }
@@ -93,14 +94,14 @@ impl Gpu {
 
     /// A compiled pipeline.
     pub(super) fn pipeline(&self, key: &KernelKey) -> Option<Pipeline> {
-        self.pipelines.lock().ok().and_then(|pipelines| pipelines.compiled.get(key).cloned())
+        self.pipelines.lock().ok().and_then(|p| Some(p.compiled.iter().find(|p| p.0 == *key)?.1.clone()))
     }
 
     /// What this device has compiled so far.
     pub fn compiled(&self) -> Compiled {
         let Ok(pipelines) = self.pipelines.lock() else { return Compiled::default() };
         let cached = |key: &&KernelKey| self.pipeline_cache.get().is_some_and(|cache| cache.had(key));
-        let from_cache = pipelines.compiled.keys().filter(cached).count();
+        let from_cache = pipelines.compiled.iter().map(|p| &p.0).filter(cached).count();
         Compiled { pipelines: pipelines.compiled.len(), from_cache, time: pipelines.time }
     }
 
@@ -108,7 +109,7 @@ impl Gpu {
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn compiled_keys(&self) -> Vec<String> {
         let pipelines = self.pipelines.lock();
-        pipelines.map_or_else(|_| Vec::new(), |p| p.compiled.keys().map(KernelKey::to_string).collect())
+        pipelines.map_or_else(|_| Vec::new(), |p| p.compiled.iter().map(|p| p.0.to_string()).collect())
     }
 
     /// Asks the driver at once; the future waits for its answer.

@@ -9,6 +9,8 @@ mod count;
 mod op;
 mod shapes;
 mod text;
+#[cfg(any(test, feature = "web"))]
+mod wire;
 
 pub use builder::{Builder, ConvArgs, Value};
 pub use count::Counts;
@@ -158,11 +160,12 @@ impl Graph {
         let fail = |place: &str, problem: String| {
             Err(Error::Architecture { arch: self.name.clone(), place: place.into(), problem })
         };
-        let mut names = std::collections::HashSet::new();
+        let mut names: Vec<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return fail(twice[0], "a second node of that name".into());
+        }
         for (id, node) in self.nodes.iter().enumerate() {
-            if !names.insert(&node.name) {
-                return fail(&node.name, "a second node of that name".into());
-            }
             if (id == 0) != matches!(node.op, Op::Input) {
                 return fail(&node.name, "the first node, and no other, is the input".into());
             }
@@ -209,10 +212,8 @@ impl Graph {
         for output in &mut self.outputs {
             output.1 = new_id[output.1];
         }
-        self.aliases.retain(|_, id| keep[*id]);
-        for id in self.aliases.values_mut() {
-            *id = new_id[*id];
-        }
+        let aliases = std::mem::take(&mut self.aliases).into_iter();
+        self.aliases.extend(aliases.filter(|a| keep[a.1]).map(|(name, id)| (name, new_id[id])));
     }
 
     /// Parameters that must be in a checkpoint.

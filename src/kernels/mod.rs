@@ -154,6 +154,8 @@ pub const FAMILIES: &[Family] = &[
         parts: &[ACTIVATION, JOIN, TILE, POINTWISE, POINTWISE_QUADS, wgsl!("pointwise.wgsl")],
         workgroup_bytes: pointwise::workgroup_bytes,
     },
+    // Browsers have no subgroup operations for wgpu.
+    #[cfg(not(feature = "web"))]
     Family {
         name: pointwise::SUBGROUP_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],

@@ -1,5 +1,5 @@
-//! The shaders' texts as programs carry them: without comments, indentation and blank lines, since browsers download
-//! them. Done while the crate compiles, on every target, so that tests see what browsers get.
+//! The shaders' texts as programs carry them: without comments, indentation, blank lines and the spaces that only part
+//! words from signs, since browsers download them. Done while the crate compiles, on every target, so that tests see what browsers get.
 
 /// `wgsl!("conv.wgsl")`: the text of `shaders/conv.wgsl`.
 macro_rules! wgsl {
@@ -19,7 +19,7 @@ pub(super) use wgsl;
 /// The first `N` bytes of the short text, and how many there are.
 pub(super) const fn shorten<const N: usize>(text: &str) -> ([u8; N], usize) {
     let (text, mut short, mut len) = (text.as_bytes(), [0; N], 0);
-    let (mut at, mut line_is_empty) = (0, true);
+    let (mut at, mut line_is_empty, mut last) = (0, true, b'\n');
     while at < text.len() {
         let byte = text[at];
         if byte == b'/' && at + 1 < text.len() && text[at + 1] == b'/' {
@@ -32,6 +32,10 @@ pub(super) const fn shorten<const N: usize>(text: &str) -> ([u8; N], usize) {
         if line_is_empty && byte.is_ascii_whitespace() {
             continue;
         }
+        if byte == b' ' && at < text.len() && is_word(last) != is_word(text[at]) {
+            continue;
+        }
+        last = byte;
         if len < N {
             short[len] = byte;
         }
@@ -41,14 +45,19 @@ pub(super) const fn shorten<const N: usize>(text: &str) -> ([u8; N], usize) {
     (short, len)
 }
 
+/// Whether two of them would run together.
+const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
 #[cfg(test)]
 mod tests {
     use super::shorten;
 
     #[test]
     fn code_stays_and_the_rest_goes() {
-        let text = "// what it is\n\nfn f(a: u32) -> u32 {\n    // half\n    return a / 2u; // rounds down\n}\n";
-        let want = "fn f(a: u32) -> u32 {\nreturn a / 2u; \n}\n";
+        let text = "// what it is\n\nfn f(a: u32) -> u32 {\n    // half\n    return a - -2 / 4u; // rounds down\n}\n";
+        let want = "fn f(a:u32) ->u32{\nreturn a- -2/4u; \n}\n";
         let (short, len) = shorten::<100>(text);
         assert_eq!((str::from_utf8(&short[..len]), shorten::<0>(text).1), (Ok(want), want.len()));
     }

@@ -13,7 +13,7 @@ pub(super) fn run(r: &mut Rewrite) {
         match producer_op {
             Op::Conv2d(conv) if conv.act == Activation::Identity && conv.is_plain() && r.may_absorb(producer, id) => {
                 let weight = &r.graph.params[conv.weight];
-                let (name, shape) = (weight.name.trim_end_matches(".weight").to_string(), weight.shape.clone());
+                let (name, shape) = (module(&weight.name), weight.shape.clone());
                 let (weight, bias) = folded_params(r, &name, shape, Some(conv.weight), conv.bias, bn);
                 r.graph.nodes[id].op = Op::Conv2d(Conv2d { weight, bias: Some(bias), ..conv });
                 let inputs = r.graph.nodes[producer].inputs.clone();
@@ -26,7 +26,7 @@ pub(super) fn run(r: &mut Rewrite) {
 
 fn stand_alone(r: &mut Rewrite, id: usize, bn: BatchNorm) {
     let channels = r.graph.params[bn.gamma].len();
-    let name = r.graph.params[bn.gamma].name.trim_end_matches(".weight").to_string();
+    let name = module(&r.graph.params[bn.gamma].name);
     let (weight, bias) = folded_params(r, &name, vec![channels, 1, 1, 1], None, None, bn);
     let args = ConvArgs::depthwise(channels, 1, 1);
     r.graph.nodes[id].op = Op::Conv2d(Conv2d::plain(weight, Some(bias), args, Padding::Symmetric));
@@ -49,4 +49,9 @@ fn folded_params(
         source: Source::FoldedBias { bias, bn },
     });
     (params.len() - 2, params.len() - 1)
+}
+
+/// The module of a weight.
+fn module(weight: &str) -> String {
+    weight.strip_suffix(".weight").unwrap_or(weight).to_string()
 }

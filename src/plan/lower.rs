@@ -11,7 +11,6 @@ use crate::kernels::{
     global_pool, head_pool, l2_norm, pointwise, pool, squeeze_excite,
 };
 use crate::tensor::{Dtype, Padding, Shape};
-use std::collections::BTreeSet;
 
 pub(super) struct Lowered {
     pub values: Vec<Value>,
@@ -347,7 +346,9 @@ impl Lowering<'_> {
         for &(_, value) in &reads {
             self.values[value].last_read = step;
         }
-        let distinct: BTreeSet<ValueId> = reads.iter().map(|r| r.1).collect();
+        let mut distinct: Vec<ValueId> = reads.iter().map(|r| r.1).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
         let read: u64 = distinct.iter().map(|&value| self.values[value].bytes()).sum();
         let written = self.add_value(kind, shape, Some(step));
         let Target { dtype, words, .. } = *self.target;

@@ -22,7 +22,6 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op};
 use crate::kernels::{AdapterClass, KernelKey, Launch, Role, Words};
 use crate::tensor::{Dtype, Shape};
-use std::collections::BTreeSet;
 
 /// Offsets of storage bindings are multiples of this (WebGPU's default `minStorageBufferOffsetAlignment`).
 pub const BINDING_ALIGNMENT: u64 = 256;
@@ -112,6 +111,17 @@ pub enum BufferRole {
     Arena,
     /// One value that can be read back.
     Output,
+}
+
+impl BufferRole {
+    /// Its name in labels.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Input => "Input",
+            Self::Arena => "Arena",
+            Self::Output => "Output",
+        }
+    }
 }
 
 /// A buffer the executor allocates.
@@ -277,9 +287,12 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Its pipelines.
-    pub fn keys(&self) -> BTreeSet<&KernelKey> {
-        self.steps.iter().map(|s| &s.launch.key).collect()
+    /// The pipelines that its steps need, each once, in order.
+    pub fn keys(&self) -> Vec<&KernelKey> {
+        let mut keys: Vec<_> = self.steps.iter().map(|s| &s.launch.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 
     /// The value that holds a node's result.
@@ -363,7 +376,7 @@ fn module(graph: &Graph, node: NodeId) -> String {
             let name = graph.params[p].name.as_str();
             let module = name.rsplit_once('.').map_or(name, |(module, _)| module);
             match node.op {
-                Op::SqueezeExcite(_) => module.trim_end_matches(".conv_reduce").to_string(),
+                Op::SqueezeExcite(_) => module.strip_suffix(".conv_reduce").unwrap_or(module).to_string(),
                 _ => module.to_string(),
             }
         }

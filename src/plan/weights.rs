@@ -3,6 +3,7 @@
 use super::{BINDING_ALIGNMENT, Target, pack};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
+use crate::json::number;
 use crate::tensor::Dtype;
 use crate::weights::Weights;
 
@@ -105,7 +106,9 @@ impl WeightLayout {
 /// Rounded to f16.
 fn halves(node: &str, values: &[f32]) -> Result<Vec<half::f16>> {
     match values.iter().find(|v| v.abs() > half::f16::MAX.to_f32()) {
-        Some(v) => Err(Error::bad(format!("the weights of {node}"), format!("{v} is too large for f16: use f32"))),
+        Some(v) => {
+            Err(Error::bad(format!("the weights of {node}"), format!("{} is too large for f16: use f32", number(*v))))
+        }
         None => Ok(values.iter().map(|&v| half::f16::from_f32(v)).collect()),
     }
 }

@@ -6,11 +6,12 @@ use crate::vision::Labels;
 use crate::weights::{Checkpoint, Naming, Synthetic, Weights};
 use crate::zoo::{self, Model, Options, Preprocess};
 
-/// A model ready to be put on a device. Cheap to clone where the weights are a mapped file.
+/// A model ready to be put on a device. Cheap to clone where the weights are a mapped file. `M` is what is known of its
+/// architecture beside the graph, of which a device needs nothing.
 #[derive(Clone, Debug)]
-pub struct Bundle {
+pub struct Bundle<M = Model> {
     /// The architecture.
-    pub model: Model,
+    pub model: M,
     /// Its graph, for the checkpoint's class count and input channels.
     pub graph: Graph,
     /// Its weights.
@@ -98,12 +99,6 @@ impl Bundle {
         Err(Error::bad(checkpoint.path(), problem))
     }
 
-    /// Shape of a batch of `n` images at the model's preprocessing size: `[n, h, w]`.
-    pub fn native(&self, n: usize) -> [usize; 3] {
-        let [h, w] = self.preprocess.size;
-        [n, h, w]
-    }
-
     /// Outputs of the classifier, or of each default box of a detector (with the background).
     pub fn num_classes(&self) -> usize {
         let logits = self.graph.outputs.first().map(|o| &self.graph.nodes[o.1].op);
@@ -111,6 +106,14 @@ impl Bundle {
             Some(crate::graph::Op::Conv2d(conv)) => conv.out / boxes(&self.model),
             _ => 0,
         }
+    }
+}
+
+impl<M> Bundle<M> {
+    /// Shape of a batch of `n` images at the model's preprocessing size: `[n, h, w]`.
+    pub fn native(&self, n: usize) -> [usize; 3] {
+        let [h, w] = self.preprocess.size;
+        [n, h, w]
     }
 }
 

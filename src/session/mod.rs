@@ -10,6 +10,9 @@ mod run;
 #[cfg(not(target_arch = "wasm32"))]
 mod tune;
 mod verify;
+#[cfg(any(test, feature = "web"))]
+#[cfg_attr(not(test), allow(dead_code))]
+mod wire;
 
 pub use bundle::Bundle;
 pub use golden::Golden;

@@ -10,7 +10,8 @@ use crate::passes;
 use crate::plan::{Plan, Target, WeightLayout};
 use crate::preprocess;
 use crate::tensor::Tensor;
-use std::collections::{BTreeMap, HashMap};
+use crate::zoo::Model;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,20 +52,21 @@ impl Output {
 
 /// A model on a GPU; knows nothing of the CPU reference. Each concurrent run takes buffers of its own and all share
 /// the weights and pipelines.
-pub struct GpuSession {
+pub struct GpuSession<M = Model> {
     gpu: Arc<Gpu>,
     target: Target,
-    bundle: Bundle,
+    bundle: Bundle<M>,
     loading: Loading,
-    variants: Mutex<HashMap<Vec<String>, Arc<Variant>>>,
+    /// By the values that they keep.
+    variants: Mutex<Vec<(Vec<String>, Arc<Variant>)>>,
 }
 
-/// The graph as fused for one set of kept values, with its weights on the device and idle executors by input shape.
+/// The graph as fused for one set of kept values, with its weights on the device and idle executors.
 struct Variant {
     graph: Graph,
     layout: WeightLayout,
     weights: WeightBuffers,
-    idle: Mutex<HashMap<[usize; 3], Vec<Executor>>>,
+    idle: Mutex<Vec<Executor>>,
 }
 
 /// How long the parts of putting a model on a device took.
@@ -78,13 +80,13 @@ pub struct Loading {
     pub compile: Duration,
 }
 
-impl GpuSession {
+impl<M> GpuSession<M> {
     /// Packs and uploads the weights, in f32, and meanwhile compiles what the model's own resolution needs (of others
     /// it is the same but on maps so large that they need another tile).
     ///
     /// # Errors
     /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::Gpu`].
-    pub async fn new(gpu: Arc<Gpu>, bundle: Bundle) -> Result<Self> {
+    pub async fn new(gpu: Arc<Gpu>, bundle: Bundle<M>) -> Result<Self> {
         let target = gpu.target();
         Self::with_target(gpu, bundle, target).await
     }
@@ -93,16 +95,16 @@ impl GpuSession {
     ///
     /// # Errors
     /// As [`GpuSession::new`]; [`Error::BadInput`] where f16 cannot hold a weight.
-    pub async fn with_target(gpu: Arc<Gpu>, bundle: Bundle, target: Target) -> Result<Self> {
+    pub async fn with_target(gpu: Arc<Gpu>, bundle: Bundle<M>, target: Target) -> Result<Self> {
         let mut session = Self { gpu, target, bundle, loading: Loading::default(), variants: Mutex::default() };
         let (variant, loading) = session.make(&[]).await?;
         session.loading = loading;
-        session.variants = Mutex::new(HashMap::from([(Vec::new(), Arc::new(variant))]));
+        session.variants = Mutex::new(vec![(Vec::new(), Arc::new(variant))]);
         Ok(session)
     }
 
     /// The model.
-    pub fn bundle(&self) -> &Bundle {
+    pub fn bundle(&self) -> &Bundle<M> {
         &self.bundle
     }
 
@@ -136,12 +138,22 @@ impl GpuSession {
     /// # Errors
     /// As [`super::Session::run_keeping`].
     pub async fn run_keeping(&self, input: &Tensor, names: &[&str]) -> Result<Output> {
+        let names = names.iter().map(|n| n.to_string()).collect();
+        let (values, timing) = self.run_values(input, names).await?;
+        Ok(Output { values: values.into_iter().collect(), timing })
+    }
+
+    /// The same as a list, in the order of the outputs and then of the names.
+    pub(crate) async fn run_values(
+        &self,
+        input: &Tensor,
+        names: Vec<String>,
+    ) -> Result<(Vec<(String, Tensor)>, Timing)> {
         let graph = &self.bundle.graph;
         if input.shape.c != graph.in_channels {
             let problem = format!("{} takes {} channels, got {} (NHWC)", graph.name, graph.in_channels, input.shape);
             return Err(Error::bad("input", problem));
         }
-        let names: Vec<String> = names.iter().map(|n| n.to_string()).collect();
         for name in &names {
             graph.find(name)?;
         }
@@ -150,8 +162,8 @@ impl GpuSession {
         let mut executor = variant.executor(self, shape, &names).await?;
         let (tensors, timing) = executor.run(Some(input)).await?;
         let values = executor.plan().outputs.iter().map(|o| o.0.clone()).zip(tensors).collect();
-        variant.give_back(shape, executor);
-        Ok(Output { values, timing })
+        variant.give_back(executor);
+        Ok((values, timing))
     }
 
     /// An executor for `[n, h, w]`: an idle one, or a new one. [`GpuSession::give_back`] keeps it for the next run.
@@ -168,9 +180,8 @@ impl GpuSession {
     /// [`Error::DeviceLost`].
     pub fn give_back(&self, executor: Executor) -> Result<()> {
         self.gpu.alive()?;
-        let input = executor.plan().input;
         if let Some(variant) = self.known(&[]) {
-            variant.give_back([input.n, input.h, input.w], executor);
+            variant.give_back(executor);
         }
         Ok(())
     }
@@ -201,7 +212,7 @@ impl GpuSession {
     }
 
     fn known(&self, names: &[String]) -> Option<Arc<Variant>> {
-        self.variants.lock().ok().and_then(|v| v.get(names).cloned())
+        self.variants.lock().ok().and_then(|v| Some(Arc::clone(&v.iter().find(|v| v.0 == names)?.1)))
     }
 
     async fn variant(&self, names: &[String]) -> Result<Arc<Variant>> {
@@ -211,7 +222,7 @@ impl GpuSession {
         }
         let variant = Arc::new(self.make(names).await?.0);
         if let Ok(mut variants) = self.variants.lock() {
-            variants.insert(names.to_vec(), Arc::clone(&variant));
+            variants.push((names.to_vec(), Arc::clone(&variant)));
         }
         Ok(variant)
     }
@@ -241,8 +252,15 @@ impl GpuSession {
 
 impl Variant {
     /// An idle executor for this shape, or a new one.
-    async fn executor(&self, session: &GpuSession, shape: [usize; 3], names: &[String]) -> Result<Executor> {
-        let idle = self.idle.lock().ok().and_then(|mut idle| idle.get_mut(&shape)?.pop());
+    async fn executor<M>(&self, session: &GpuSession<M>, shape: [usize; 3], names: &[String]) -> Result<Executor> {
+        let fits = |executor: &Executor| {
+            let input = executor.plan().input;
+            [input.n, input.h, input.w] == shape
+        };
+        let idle = self.idle.lock().ok().and_then(|mut idle| {
+            let at = idle.iter().position(fits)?;
+            Some(idle.swap_remove(at))
+        });
         match idle {
             Some(executor) => Ok(executor),
             None => {
@@ -252,9 +270,9 @@ impl Variant {
         }
     }
 
-    fn give_back(&self, shape: [usize; 3], executor: Executor) {
+    fn give_back(&self, executor: Executor) {
         if let Ok(mut idle) = self.idle.lock() {
-            idle.entry(shape).or_default().push(executor);
+            idle.push(executor);
         }
     }
 }

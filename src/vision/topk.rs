@@ -25,13 +25,16 @@ pub fn top_k(values: &[f32], k: usize) -> Vec<(usize, f32)> {
         };
         by_value.then(a.0.cmp(&b.0))
     };
-    let mut all: Vec<(usize, f32)> = values.iter().copied().enumerate().collect();
-    if k < all.len() {
-        all.select_nth_unstable_by(k, better);
-        all.truncate(k);
+    let mut best: Vec<(usize, f32)> = Vec::new();
+    for candidate in values.iter().copied().enumerate() {
+        // Of equals the first stays in front; most values are behind the last of `k`.
+        let at = best.partition_point(|b| better(b, &candidate).is_lt());
+        if at < k {
+            best.truncate(k - 1);
+            best.insert(at, candidate);
+        }
     }
-    all.sort_unstable_by(better);
-    all
+    best
 }
 
 /// One recognised class.

@@ -1,9 +1,11 @@
 //! Pictures that a browser shows, to the network's input without passing through wasm.
 
-use super::error::js;
-use super::{Model, report};
+use super::engine::promise;
+use super::model::{Loaded, Model, outputs};
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, ExternalImageSource, Resizer};
+use js_sys::Promise;
+use std::rc::Rc;
 use std::sync::Arc;
 use wasm_bindgen::prelude::*;
 
@@ -14,20 +16,22 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::BadInput`] for another object, and those of [`crate::session::Session::run`].
-    pub async fn run_images(&self, images: Vec<JsValue>, sizes: Vec<u32>) -> Result<JsValue, JsValue> {
-        let n = self.session.bundle().native(images.len());
-        let mut executor = self.session.executor(n).await.map_err(js)?;
-        let outputs = self.run_images_on(&mut executor, &images, &sizes).await;
-        self.session.give_back(executor).map_err(js)?;
-        outputs.map_err(js)
+    pub fn run_images(&self, images: Vec<JsValue>, sizes: Vec<u32>) -> Promise {
+        let model = Rc::clone(&self.0);
+        promise(async move {
+            let mut executor = model.session.executor(model.session.bundle().native(images.len())).await?;
+            let outputs = model.run_images_on(&mut executor, &images, &sizes).await;
+            model.session.give_back(executor)?;
+            outputs
+        })
     }
 }
 
-impl Model {
+impl Loaded {
     async fn run_images_on(&self, executor: &mut Executor, images: &[JsValue], sizes: &[u32]) -> Result<JsValue> {
         self.upload(executor, images, sizes).await?;
         let (tensors, timing) = executor.run(None).await?;
-        Ok(report::outputs(executor.plan().outputs.iter().map(|o| &o.0).zip(&tensors), timing))
+        Ok(outputs(executor.plan().outputs.iter().map(|o| &o.0).zip(&tensors), timing))
     }
 
     /// Queues the pictures for the executor's input.
@@ -51,10 +55,11 @@ impl Model {
 }
 
 fn source(image: &JsValue) -> Result<ExternalImageSource> {
+    let class = class_of(image);
     macro_rules! try_each {
         ($($variant:ident $class:ident)*) => {
             // Not `dyn_ref` alone: a class that this browser or worker lacks must not be asked about.
-            $(if class_of(image) == stringify!($variant) {
+            $(if class == stringify!($variant) {
                 return Ok(ExternalImageSource::$variant(image.clone().unchecked_into::<web_sys::$class>()));
             })*
         };
@@ -62,11 +67,11 @@ fn source(image: &JsValue) -> Result<ExternalImageSource> {
     try_each!(ImageBitmap ImageBitmap ImageData ImageData HTMLImageElement HtmlImageElement
         HTMLVideoElement HtmlVideoElement HTMLCanvasElement HtmlCanvasElement OffscreenCanvas OffscreenCanvas
         VideoFrame VideoFrame);
-    Err(Error::bad("image", format!("a {} is not a picture", class_of(image))))
+    Err(Error::bad("image", format!("a {class} is not a picture")))
 }
 
 /// The name in `Object.prototype.toString`, which is the same whatever window the object is from.
 fn class_of(value: &JsValue) -> String {
     let text = String::from(js_sys::Object::from(value.clone()).to_string());
-    text.trim_start_matches("[object ").trim_end_matches(']').to_string()
+    text.strip_prefix("[object ").and_then(|rest| rest.strip_suffix(']')).unwrap_or(&text).to_string()
 }

@@ -1,54 +1,61 @@
 //! The CPU reference in the browser, and reference files. Only in the module that the package loads on demand.
 
+use super::engine::{Engine, promise, tensor};
 use super::error::js;
-use super::report::object;
-use super::{Engine, Model, tensor};
+use super::values::{list, object};
 use crate::kernels::{AdapterClass, KernelKey};
 use crate::passes;
 use crate::plan::{Plan, Target, WeightLayout};
-use crate::session::{Golden, verify};
-use crate::tensor::{Dtype, Tensor};
+use crate::session::{Bundle, Check, Golden, verify};
+use crate::tensor::Dtype;
 use crate::weights::{Checkpoint, Synthetic, serialize};
 use crate::zoo;
-use js_sys::{Array, Float32Array, Function, Uint8Array};
+use js_sys::{Array, Float32Array, Function, Promise, Uint8Array};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
-impl Model {
-    /// Compares every dispatch with the CPU reference, then the whole network, on a normalised NHWC input.
-    /// `progress(step, steps)` is called before each. [`crate::session::Report`]'s checks.
+impl Engine {
+    /// Compares every dispatch of the model `arch` with the weights of a safetensors file, stored as `dtype`, with the
+    /// CPU reference, then the whole network, on a normalised NHWC input. `progress(step, steps)` is called before
+    /// each. [`crate::session::Report`]'s checks.
     ///
     /// # Errors
-    /// Those of [`verify`].
-    pub async fn verify(
+    /// Those of [`Bundle::new`] and [`verify`].
+    pub fn verify(
         &self,
-        engine: &Engine,
+        arch: String,
+        bytes: Vec<u8>,
+        dtype: Option<String>,
         input: Vec<f32>,
         shape: Vec<u32>,
         progress: Function,
-    ) -> Result<Array, JsValue> {
-        let input: Tensor = tensor(input, &shape)?;
-        let report = |step: usize, steps: usize| {
-            // What a listener throws is its own affair.
-            let _ = progress.call2(&JsValue::NULL, &(step as u32).into(), &(steps as u32).into());
-        };
-        let report =
-            verify(&engine.0, self.session.target(), self.session.bundle(), &input, report).await.map_err(js)?;
-        let check = |c: &crate::session::Check| {
-            object([
-                ("step", (c.step as u32).into()),
-                ("label", c.label.as_str().into()),
-                ("kernel", c.key.as_str().into()),
-                ("shape", c.shape.as_str().into()),
-                ("maxAbs", c.max_abs.into()),
-                ("relL2", c.rel_l2.into()),
-                ("bound", c.bound.into()),
-                ("passes", c.passes().into()),
-            ])
-        };
-        Ok(report.checks().map(check).collect())
+    ) -> Promise {
+        let (gpu, target) = (Arc::clone(&self.0), self.target(dtype.as_deref()));
+        promise(async move {
+            let bundle = Bundle::new(zoo::find(&arch)?, Checkpoint::from_bytes(arch, bytes)?)?;
+            let report = |step: usize, steps: usize| {
+                // What a listener throws is its own affair.
+                let _ = progress.call2(&JsValue::NULL, &(step as u32).into(), &(steps as u32).into());
+            };
+            let report = verify(&gpu, &target?, &bundle, &tensor(input, &shape)?, report).await?;
+            Ok(list(report.checks().map(check)))
+        })
     }
+}
+
+fn check(c: &Check) -> JsValue {
+    object([
+        ("step", (c.step as u32).into()),
+        ("label", c.label.as_str().into()),
+        ("kernel", c.key.as_str().into()),
+        ("shape", c.shape.as_str().into()),
+        ("maxAbs", c.max_abs.into()),
+        ("relL2", c.rel_l2.into()),
+        ("bound", c.bound.into()),
+        ("passes", c.passes().into()),
+    ])
 }
 
 /// Makes the model of a reference file: `[name, weights as a safetensors file, input, its shape, expected logits]`.

@@ -1,20 +1,14 @@
 //! Readable sets of named tensors, usually a safetensors file. The only user of the `safetensors` crate.
 
+use super::header;
 use super::platform::{self, FileBytes};
 use crate::error::{Error, Result};
-use crate::json::Json;
 use half::{bf16, f16};
 use safetensors::Dtype;
-use safetensors::tensor::{Metadata, SafeTensorError, TensorInfo};
-use serde::Deserialize;
-use serde::de::value::StrDeserializer;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
-
-/// The longest header that is read, the limit of the format's own library.
-const MAX_HEADER: u64 = 100_000_000;
 
 /// Named tensors with shapes and metadata, read on demand.
 ///
@@ -24,22 +18,25 @@ pub struct Checkpoint {
     path: String,
     bytes: Bytes,
     entries: Vec<Entry>,
-    index: HashMap<String, usize>,
+    /// Places of the entries, by name.
+    by_name: Vec<usize>,
     metadata: BTreeMap<String, String>,
 }
 
-enum Bytes {
+pub(super) enum Bytes {
     Memory(Cow<'static, [u8]>),
     File(FileBytes),
+    /// Not here: of the file only the header was given.
+    Elsewhere,
 }
 
-struct Entry {
-    name: String,
-    shape: Vec<usize>,
-    data: Data,
+pub(super) struct Entry {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub data: Data,
 }
 
-enum Data {
+pub(super) enum Data {
     /// Little-endian values at these bytes of the file.
     Stored(Dtype, Range<usize>),
     Memory(Vec<f32>),
@@ -49,6 +46,9 @@ enum Data {
 
 /// Makes a tensor's values, as many as its shape has.
 pub(super) type Recipe = Box<dyn Fn() -> Vec<f32> + Send + Sync>;
+
+/// What a header says: tensors and metadata.
+type Declared = (Vec<Entry>, BTreeMap<String, String>);
 
 impl Checkpoint {
     /// Opens a safetensors file; on native targets it is mapped into memory, not read.
@@ -69,7 +69,7 @@ impl Checkpoint {
             return Err(Error::Checkpoint { path: name, problem: "the file is empty".into() });
         }
         let bytes = platform::file_bytes(file).map_err(|e| Error::io(path, e))?;
-        Self::parse(name, Bytes::File(bytes))
+        Self::whole(name, Bytes::File(bytes))
     }
 
     /// The same from the bytes of a safetensors file; `path` names them in errors.
@@ -77,7 +77,16 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Checkpoint`] when they are not a complete safetensors file.
     pub fn from_bytes(path: impl Into<String>, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self> {
-        Self::parse(path.into(), Bytes::Memory(bytes.into()))
+        Self::whole(path.into(), Bytes::Memory(bytes.into()))
+    }
+
+    /// The same from a file's first bytes, of which the header is needed, and its `size`: names, shapes and metadata.
+    /// Values cannot be read.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::from_bytes`].
+    pub fn from_header(path: impl Into<String>, head: &[u8], size: usize) -> Result<Self> {
+        Self::declared(path.into(), Bytes::Elsewhere, header::parse(head, size))
     }
 
     /// Tensors in memory: name, shape and values in row-major order; `path` names them in errors.
@@ -125,26 +134,31 @@ impl Checkpoint {
         Some(self.bytes.get()).filter(|bytes| !bytes.is_empty())
     }
 
-    fn parse(path: String, bytes: Bytes) -> Result<Self> {
-        match parse_header(bytes.get()) {
+    fn whole(path: String, bytes: Bytes) -> Result<Self> {
+        let declared = header::parse(bytes.get(), bytes.get().len());
+        Self::declared(path, bytes, declared)
+    }
+
+    fn declared(path: String, bytes: Bytes, declared: Result<Declared, String>) -> Result<Self> {
+        match declared {
             Ok((entries, metadata)) => Self::with_entries(path, bytes, entries, metadata),
             Err(problem) => Err(Error::Checkpoint { path, problem }),
         }
     }
 
-    fn with_entries(
+    pub(super) fn with_entries(
         path: String,
         bytes: Bytes,
         entries: Vec<Entry>,
         metadata: BTreeMap<String, String>,
     ) -> Result<Self> {
-        let mut index = HashMap::with_capacity(entries.len());
-        for (i, entry) in entries.iter().enumerate() {
-            if index.insert(entry.name.clone(), i).is_some() {
-                return Err(Error::Checkpoint { path, problem: format!("two tensors are named {}", entry.name) });
-            }
+        let mut by_name: Vec<usize> = (0..entries.len()).collect();
+        by_name.sort_unstable_by(|&a, &b| entries[a].name.cmp(&entries[b].name));
+        if let Some(twice) = by_name.windows(2).find(|w| entries[w[0]].name == entries[w[1]].name) {
+            let problem = format!("two tensors are named {}", entries[twice[0]].name);
+            return Err(Error::Checkpoint { path, problem });
         }
-        Ok(Self { path, bytes, entries, index, metadata })
+        Ok(Self { path, bytes, entries, by_name, metadata })
     }
 
     /// The file, or what stands for it.
@@ -159,12 +173,12 @@ impl Checkpoint {
 
     /// Shape of a tensor, `None` when there is none of that name.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.index.get(name).map(|&i| self.entries[i].shape.as_slice())
+        self.position(name).map(|i| self.entries[i].shape.as_slice())
     }
 
     /// Type of a tensor's stored values (`F32`, `BF16`, ...), `None` when there is none of that name.
     pub fn dtype(&self, name: &str) -> Option<String> {
-        self.index.get(name).map(|&i| match &self.entries[i].data {
+        self.position(name).map(|i| match &self.entries[i].data {
             Data::Stored(dtype, _) => dtype.to_string(),
             Data::Memory(_) | Data::Recipe(_) => Dtype::F32.to_string(),
         })
@@ -180,23 +194,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Checkpoint`] when there is no such tensor or its type is not F32, F16, BF16 or F64.
     pub fn read_f32(&self, name: &str) -> Result<Cow<'_, [f32]>> {
-        match &self.entry(name)?.data {
-            Data::Memory(values) => Ok(Cow::Borrowed(values)),
-            Data::Recipe(make) => Ok(Cow::Owned(make())),
-            Data::Stored(Dtype::F32, range) => {
-                let bytes = &self.bytes.get()[range.clone()];
-                if cfg!(target_endian = "little")
-                    && let Ok(values) = bytemuck::try_cast_slice(bytes)
-                {
-                    return Ok(Cow::Borrowed(values));
-                }
-                Ok(Cow::Owned(convert(bytes, f32::from_le_bytes)))
-            }
-            Data::Stored(Dtype::F64, range) => {
-                Ok(Cow::Owned(convert(&self.bytes.get()[range.clone()], |b| f64::from_le_bytes(b) as f32)))
-            }
-            Data::Stored(dtype, range) => self.halves(name, *dtype, range).map(Cow::Owned),
-        }
+        self.f32_of(self.entry(name)?)
     }
 
     /// A tensor's values without any loss.
@@ -204,27 +202,65 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::read_f32`].
     pub fn read_f64(&self, name: &str) -> Result<Vec<f64>> {
-        if let Data::Stored(Dtype::F64, range) = &self.entry(name)?.data {
-            return Ok(convert(&self.bytes.get()[range.clone()], f64::from_le_bytes));
-        }
-        Ok(self.read_f32(name)?.iter().map(|&v| f64::from(v)).collect())
+        self.f64_of(self.entry(name)?)
     }
 
-    fn halves(&self, name: &str, dtype: Dtype, range: &Range<usize>) -> Result<Vec<f32>> {
-        let bytes = &self.bytes.get()[range.clone()];
-        match dtype {
-            Dtype::F16 => Ok(convert(bytes, |b| f16::from_le_bytes(b).to_f32())),
-            Dtype::BF16 => Ok(convert(bytes, |b| bf16::from_le_bytes(b).to_f32())),
-            _ => Err(self.error(format!("{name} is {dtype}; F32, F16, BF16 or F64 can be read"))),
+    /// As [`Checkpoint::read_f32`], of a tensor of this checkpoint.
+    pub(super) fn f32_of<'a>(&'a self, entry: &'a Entry) -> Result<Cow<'a, [f32]>> {
+        let (dtype, bytes) = match &entry.data {
+            Data::Memory(values) => return Ok(Cow::Borrowed(values)),
+            Data::Recipe(make) => return Ok(Cow::Owned(make())),
+            Data::Stored(dtype, range) => (*dtype, self.stored(entry, range)?),
+        };
+        if dtype == Dtype::F32
+            && cfg!(target_endian = "little")
+            && let Ok(values) = bytemuck::try_cast_slice(bytes)
+        {
+            return Ok(Cow::Borrowed(values));
         }
+        match dtype {
+            Dtype::F32 => Ok(Cow::Owned(convert(bytes, f32::from_le_bytes))),
+            Dtype::F64 => Ok(Cow::Owned(convert(bytes, |b| f64::from_le_bytes(b) as f32))),
+            Dtype::F16 => Ok(Cow::Owned(convert(bytes, |b| f16::from_le_bytes(b).to_f32()))),
+            Dtype::BF16 => Ok(Cow::Owned(convert(bytes, |b| bf16::from_le_bytes(b).to_f32()))),
+            _ => Err(self.error(format!("{} is {dtype}; F32, F16, BF16 or F64 can be read", entry.name))),
+        }
+    }
+
+    /// As [`Checkpoint::read_f64`], of a tensor of this checkpoint.
+    pub(super) fn f64_of(&self, entry: &Entry) -> Result<Vec<f64>> {
+        if let Data::Stored(Dtype::F64, range) = &entry.data {
+            return Ok(convert(self.stored(entry, range)?, f64::from_le_bytes));
+        }
+        Ok(self.f32_of(entry)?.iter().map(|&v| f64::from(v)).collect())
+    }
+
+    fn stored(&self, entry: &Entry, range: &Range<usize>) -> Result<&[u8]> {
+        let bytes = self.bytes.get().get(range.clone());
+        bytes.ok_or_else(|| self.error(format!("the values of {} are not in it", entry.name)))
+    }
+
+    /// Whether values can be read; else it was made of a header.
+    pub(super) fn has_values(&self) -> bool {
+        !matches!(self.bytes, Bytes::Elsewhere)
+    }
+
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Place of a tensor among [`Checkpoint::entries`].
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        let at = self.by_name.binary_search_by(|&i| self.entries[i].name.as_str().cmp(name));
+        at.ok().map(|at| self.by_name[at])
     }
 
     fn entry(&self, name: &str) -> Result<&Entry> {
-        let found = self.index.get(name).map(|&i| &self.entries[i]);
+        let found = self.position(name).map(|i| &self.entries[i]);
         found.ok_or_else(|| self.error(format!("there is no tensor named {name}")))
     }
 
-    fn error(&self, problem: String) -> Error {
+    pub(super) fn error(&self, problem: String) -> Error {
         Error::Checkpoint { path: self.path.clone(), problem }
     }
 }
@@ -240,6 +276,7 @@ impl Bytes {
         match self {
             Self::Memory(bytes) => bytes,
             Self::File(bytes) => bytes,
+            Self::Elsewhere => &[],
         }
     }
 }
@@ -251,91 +288,6 @@ pub(super) fn count(shape: &[usize]) -> Option<usize> {
 
 fn convert<const N: usize, T>(bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Vec<T> {
     bytes.as_chunks().0.iter().map(|&b| value(b)).collect()
-}
-
-/// The tensors and metadata that a file's header declares, or what is wrong with the file.
-fn parse_header(bytes: &[u8]) -> Result<(Vec<Entry>, BTreeMap<String, String>), String> {
-    if let Some(kind) = foreign(bytes) {
-        return Err(format!("it is {kind}"));
-    }
-    let Some((length, rest)) = bytes.split_first_chunk() else {
-        return Err(format!("{} bytes are too few for a header", bytes.len()));
-    };
-    let header_len = u64::from_le_bytes(*length);
-    if header_len > MAX_HEADER.min(rest.len() as u64) {
-        return Err(format!(
-            "it claims a header of {header_len} bytes where {} follow: truncated, or another format",
-            rest.len()
-        ));
-    }
-    let (header, data) = rest.split_at(header_len as usize);
-    let (tensors, metadata) = declared(header).map_err(|problem| format!("the header is not valid: {problem}"))?;
-    let start = bytes.len() - data.len();
-    let entry = |(name, info): &(String, TensorInfo)| {
-        // Checked below: until then a place may be beyond any memory.
-        let range = start.saturating_add(info.data_offsets.0)..start.saturating_add(info.data_offsets.1);
-        Entry { name: name.clone(), shape: info.shape.clone(), data: Data::Stored(info.dtype, range) }
-    };
-    let entries = tensors.iter().map(entry).collect();
-    let checked = Metadata::new(None, tensors).map_err(|e| format!("the header is not valid: {}", wrong(e)))?;
-    if checked.data_len() > data.len() {
-        return Err(format!("truncated: its tensors take {} bytes, the file has {}", checked.data_len(), data.len()));
-    }
-    if checked.data_len() < data.len() {
-        return Err(format!("{} bytes follow the last tensor", data.len() - checked.data_len()));
-    }
-    Ok((entries, metadata))
-}
-
-/// Names with shape and place, in the order of their data.
-type Tensors = Vec<(String, TensorInfo)>;
-
-/// What the header's JSON says: `{name: {dtype, shape, data_offsets}, ..., "__metadata__": {key: text}}`.
-fn declared(header: &[u8]) -> Result<(Tensors, BTreeMap<String, String>), String> {
-    let json = Json::parse(str::from_utf8(header).map_err(|_| "it is not UTF-8")?)?;
-    let (mut tensors, mut metadata) = (Vec::new(), BTreeMap::new());
-    for (name, value) in json.as_object().ok_or("it is no object")?.iter() {
-        if name == "__metadata__" {
-            for (key, value) in value.as_object().ok_or("its metadata is no object")?.iter() {
-                let value = value.as_str().ok_or_else(|| format!("metadata {key} is no text"))?;
-                metadata.insert(key.clone(), value.to_string());
-            }
-        } else {
-            let info = tensor_info(value).ok_or_else(|| format!("{name} is {value}"))?;
-            tensors.push((name.clone(), info));
-        }
-    }
-    tensors.sort_by_key(|tensor| tensor.1.data_offsets);
-    Ok((tensors, metadata))
-}
-
-fn tensor_info(value: &Json) -> Option<TensorInfo> {
-    let numbers = |key: &str| value.get(key)?.as_list()?.iter().map(Json::as_usize).collect::<Option<Vec<_>>>();
-    let dtype = StrDeserializer::<serde::de::value::Error>::new(value.get("dtype")?.as_str()?);
-    let &[start, end] = numbers("data_offsets")?.as_slice() else { return None };
-    Some(TensorInfo { dtype: Dtype::deserialize(dtype).ok()?, shape: numbers("shape")?, data_offsets: (start, end) })
-}
-
-fn wrong(error: SafeTensorError) -> String {
-    match error {
-        SafeTensorError::InvalidOffset(name) => format!("{name} does not begin where the tensor before it ends"),
-        SafeTensorError::TensorInvalidInfo => "a tensor's place and shape disagree".into(),
-        _ => "a tensor's shape is beyond any memory".into(),
-    }
-}
-
-/// What the file is when it opens like something people often take for a safetensors file.
-fn foreign(bytes: &[u8]) -> Option<&'static str> {
-    const OPENINGS: [(&[u8], &str); 5] = [
-        (b"PK\x03\x04", "a zip archive, probably PyTorch's own format; save it with safetensors.torch.save_file"),
-        (b"\x80\x02", "a pickle, probably PyTorch's own format; save it with safetensors.torch.save_file"),
-        (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
-        (b"\x89HDF\r\n", "an HDF5 file (Keras)"),
-        (b"<", "a web page"),
-    ];
-    // A header opens with its length and '{', so that a length whose bytes read as one of these is not meant.
-    let plausible = bytes.get(8) == Some(&b'{');
-    OPENINGS.iter().find(|o| !plausible && bytes.starts_with(o.0)).map(|o| o.1)
 }
 
 #[cfg(test)]
@@ -391,6 +343,23 @@ mod tests {
         let c = Checkpoint::from_bytes("moved", moved).unwrap();
         assert_eq!(*c.read_f32("f32").unwrap(), [1.5, -2.25]);
         assert_eq!(c.read_f64("f64").unwrap(), [0.1, 1e-3]);
+    }
+
+    #[test]
+    fn a_header_alone_says_the_same_but_values() {
+        let (whole, size) = (file(), file().len());
+        let head = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+        let (all, c) = (
+            Checkpoint::from_bytes("net", whole.clone()).unwrap(),
+            Checkpoint::from_header("net", &whole[..head], size).unwrap(),
+        );
+        assert!(all.names().eq(c.names()) && all.metadata() == c.metadata());
+        assert!(c.names().all(|n| all.shape(n) == c.shape(n) && all.dtype(n) == c.dtype(n)));
+        assert!(c.read_f32("f32").is_err() && c.read_f64("f64").is_err() && c.bytes().is_none());
+        for (head, size) in [(head - 1, size), (head, size - 1), (head, size + 1), (3, 3), (0, 0)] {
+            let error = Checkpoint::from_header("net", &whole[..head], size).unwrap_err();
+            assert!(matches!(error, Error::Checkpoint { .. }), "{error}");
+        }
     }
 
     #[test]

@@ -6,11 +6,15 @@
 //! folding included.
 
 mod checkpoint;
+mod header;
 mod names;
 pub(crate) mod platform;
 mod save;
 mod store;
 mod synthetic;
+#[cfg(any(test, feature = "web"))]
+#[cfg_attr(not(test), allow(dead_code))]
+mod wire;
 
 pub use checkpoint::Checkpoint;
 pub use names::{Naming, Scheme};
@@ -19,3 +23,5 @@ pub use save::save;
 pub use save::{NamedTensor, serialize};
 pub use store::Weights;
 pub use synthetic::{NamedShape, Synthetic, bit_sum, make_input};
+#[cfg(any(test, feature = "web"))]
+pub(crate) use wire::Place;

@@ -1,8 +1,10 @@
 //! The weights of one graph: every parameter checked against a checkpoint, read when asked for.
 
+use super::checkpoint::Entry;
 use super::{Checkpoint, Naming, Synthetic, platform};
 use crate::error::{Error, Result};
 use crate::graph::{BatchNorm, Graph, ParamId, Source};
+use crate::json::number;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -13,8 +15,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Weights {
     checkpoint: Arc<Checkpoint>,
-    /// The checkpoint's name of each stored parameter, by the graph's name.
-    names: Arc<BTreeMap<String, String>>,
+    /// The graph's name of each stored parameter, sorted, and the tensor's place in the checkpoint.
+    places: Arc<[(String, usize)]>,
 }
 
 impl Weights {
@@ -28,12 +30,24 @@ impl Weights {
     /// [`Error::Mismatch`] that lists every tensor at fault; its `looks_like` is left to the caller.
     pub fn new(graph: &Graph, checkpoint: impl Into<Arc<Checkpoint>>, naming: &Naming) -> Result<Self> {
         let checkpoint = checkpoint.into();
-        let Match { names, mut problems } = Match::new(graph, &checkpoint, naming);
-        let readable: Vec<&String> = names.values().collect();
-        problems
-            .extend(platform::map(readable.len(), |i| value_problem(&checkpoint, readable[i])).into_iter().flatten());
+        let Match { places, problems } = Match::new(graph, &checkpoint, naming);
+        Self::checked(graph, checkpoint, places, problems)
+    }
+
+    /// With the values looked at where they are there, and `problems` known before.
+    pub(super) fn checked(
+        graph: &Graph,
+        checkpoint: Arc<Checkpoint>,
+        mut places: Vec<(String, usize)>,
+        mut problems: Vec<String>,
+    ) -> Result<Self> {
+        places.sort_unstable();
+        if checkpoint.has_values() {
+            let problem = |i: usize| value_problem(&checkpoint, places[i].1);
+            problems.extend(platform::map(places.len(), problem).into_iter().flatten());
+        }
         if problems.is_empty() {
-            return Ok(Self { checkpoint, names: Arc::new(names) });
+            return Ok(Self { checkpoint, places: places.into() });
         }
         Err(Error::Mismatch { path: checkpoint.path().into(), arch: graph.name.clone(), problems, looks_like: None })
     }
@@ -82,7 +96,7 @@ impl Weights {
     pub fn values(&self, graph: &Graph, id: ParamId) -> Result<Cow<'_, [f32]>> {
         let param = graph.params.get(id).ok_or_else(|| no_param(graph, id))?;
         if param.source == Source::Checkpoint {
-            let values = self.checkpoint.read_f32(self.stored_name(&param.name)?)?;
+            let values = self.checkpoint.f32_of(self.stored(&param.name)?)?;
             return if values.len() == param.len() {
                 Ok(values)
             } else {
@@ -92,7 +106,9 @@ impl Weights {
         let values: Vec<f32> = self.values_f64(graph, id)?.iter().map(|&v| v as f32).collect();
         match values.iter().position(|v| !v.is_finite()) {
             None => Ok(Cow::Owned(values)),
-            Some(at) => Err(Error::bad(&param.name, format!("folding the batch norm gives {} at {at}", values[at]))),
+            Some(at) => {
+                Err(Error::bad(&param.name, format!("folding the batch norm gives {} at {at}", number(values[at]))))
+            }
         }
     }
 
@@ -103,7 +119,7 @@ impl Weights {
     pub fn values_f64(&self, graph: &Graph, id: ParamId) -> Result<Vec<f64>> {
         let param = graph.params.get(id).ok_or_else(|| no_param(graph, id))?;
         let values = match &param.source {
-            Source::Checkpoint => self.checkpoint.read_f64(self.stored_name(&param.name)?)?,
+            Source::Checkpoint => self.checkpoint.f64_of(self.stored(&param.name)?)?,
             Source::FoldedWeight { weight, bn } => {
                 let (scale, _) = self.scale_and_mean(graph, bn)?;
                 let mut values = weight.map_or_else(|| Ok(vec![1.0; scale.len()]), |w| self.stored_f64(graph, w))?;
@@ -149,9 +165,12 @@ impl Weights {
         }
     }
 
-    fn stored_name(&self, param: &str) -> Result<&str> {
-        let name = self.names.get(param).map(String::as_str);
-        name.ok_or_else(|| Error::bad(param, format!("{} has no such parameter", self.checkpoint.path())))
+    /// The tensor of a stored parameter.
+    pub(super) fn stored(&self, param: &str) -> Result<&Entry> {
+        let place = self.places.binary_search_by(|place| place.0.as_str().cmp(param));
+        place
+            .map(|place| &self.checkpoint.entries()[self.places[place].1])
+            .map_err(|_| Error::bad(param, format!("{} has no such parameter", self.checkpoint.path())))
     }
 }
 
@@ -165,32 +184,33 @@ fn wrong_len(name: &str, want: usize, got: usize) -> Error {
 
 /// A graph's stored parameters laid over a checkpoint's tensors, by name, shape and type.
 struct Match {
-    /// The checkpoint's name of each parameter that fits.
-    names: BTreeMap<String, String>,
+    /// The tensor's place in the checkpoint for each parameter that fits, by its name.
+    places: Vec<(String, usize)>,
     problems: Vec<String>,
 }
 
 impl Match {
     fn new(graph: &Graph, checkpoint: &Checkpoint, naming: &Naming) -> Self {
         let file_names = naming.map(graph);
-        let (mut names, mut problems, mut expected) = (BTreeMap::new(), Vec::new(), HashSet::new());
+        let (mut places, mut problems, mut expected) = (Vec::new(), Vec::new(), HashSet::new());
         for param in graph.stored_params() {
             let Some(Some(name)) = file_names.get(&param.name) else {
                 problems.push(format!("{} has no name in the {} scheme", param.name, naming.scheme));
                 continue;
             };
             expected.insert(name.as_str());
-            let Some(shape) = checkpoint.shape(name) else {
+            let Some(place) = checkpoint.position(name) else {
                 problems.push(format!("{name} {:?} is missing", param.shape));
                 continue;
             };
+            let shape = checkpoint.entries()[place].shape.as_slice();
             let dtype = checkpoint.dtype(name).unwrap_or_default();
             if !same_matrix(shape, &param.shape) {
                 problems.push(format!("{name} is {shape:?}, must be {:?}", param.shape));
             } else if !["F32", "F16", "BF16", "F64"].contains(&dtype.as_str()) {
                 problems.push(format!("{name} is {dtype}, must be F32, F16, BF16 or F64"));
             } else {
-                names.insert(param.name.clone(), name.clone());
+                places.push((param.name.clone(), place));
             }
         }
         for name in checkpoint.names() {
@@ -198,7 +218,7 @@ impl Match {
                 problems.push(format!("{name} {:?} is unexpected", checkpoint.shape(name).unwrap_or_default()));
             }
         }
-        Self { names, problems }
+        Self { places, problems }
     }
 }
 
@@ -212,15 +232,17 @@ fn same_matrix(a: &[usize], b: &[usize]) -> bool {
 }
 
 /// What is wrong with a tensor's values: some are not finite, or a variance is negative.
-fn value_problem(checkpoint: &Checkpoint, name: &str) -> Option<String> {
-    let values = match checkpoint.read_f32(name) {
+fn value_problem(checkpoint: &Checkpoint, place: usize) -> Option<String> {
+    let entry = &checkpoint.entries()[place];
+    let name = &entry.name;
+    let values = match checkpoint.f32_of(entry) {
         Ok(values) => values,
         Err(error) => return Some(error.to_string()),
     };
     let count = |bad: fn(&f32) -> bool, what: &str| {
         let first = values.iter().position(bad)?;
         let all = values[first..].iter().filter(|v| bad(v)).count();
-        Some(format!("{name} holds {all} {what} (the first, {}, at {first})", values[first]))
+        Some(format!("{name} holds {all} {what} (the first, {}, at {first})", number(values[first])))
     };
     let finite = count(|v| !v.is_finite(), "values that are not finite as f32");
     finite.or_else(|| if name.ends_with("running_var") { count(|v| *v < 0.0, "negative variances") } else { None })

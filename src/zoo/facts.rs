@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::json::number;
 
 /// Filter of the antialiased resize, by Pillow's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -94,13 +95,19 @@ impl Preprocess {
             ));
         }
         if !(0.01..=1.0).contains(&self.crop_pct) {
-            return Err(Error::bad("preprocess.crop_pct", format!("{}: must be 0.01 to 1", self.crop_pct)));
+            return Err(Error::bad("preprocess.crop_pct", format!("{}: must be 0.01 to 1", number(self.crop_pct))));
         }
         if self.mean.is_empty() || self.mean.iter().any(|v| !v.is_finite()) {
-            return Err(Error::bad("preprocess.mean", format!("{:?}: needs one finite value per channel", self.mean)));
+            return Err(Error::bad(
+                "preprocess.mean",
+                format!("{}: needs one finite value per channel", list(&self.mean)),
+            ));
         }
         if self.std.is_empty() || self.std.iter().any(|v| !v.is_finite() || *v <= 0.0) {
-            return Err(Error::bad("preprocess.std", format!("{:?}: needs one positive value per channel", self.std)));
+            return Err(Error::bad(
+                "preprocess.std",
+                format!("{}: needs one positive value per channel", list(&self.std)),
+            ));
         }
         let (m, s) = (self.mean.len(), self.std.len());
         if m != s && m != 1 && s != 1 {
@@ -125,6 +132,10 @@ impl Preprocess {
         };
         Ok(spread("mean", &self.mean)?.into_iter().zip(spread("std", &self.std)?).collect())
     }
+}
+
+fn list(values: &[f32]) -> String {
+    format!("[{}]", values.iter().copied().map(number).collect::<Vec<_>>().join(", "))
 }
 
 impl Default for Preprocess {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Imported by every room.
-const EVERYONES: &[&str] = &["error", "tensor", "clock", "json"];
+const EVERYONES: &[&str] = &["error", "tensor", "clock", "json", "wire"];
 
 /// Each room and what it may import. A room only names rooms above it, so there are no cycles.
 const ROOMS: &[(&str, &[&str])] = &[

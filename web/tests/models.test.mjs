@@ -110,7 +110,7 @@ test('verify finds a shader that computes something else', async () => {
   const { checks, passes } = await page.evaluate(async () => {
     const real = GPUDevice.prototype.createShaderModule;
     GPUDevice.prototype.createShaderModule = function (descriptor) {
-      return real.call(this, { ...descriptor, code: descriptor.code.replace('x.y * w[1]', 'x.y * w[2]') });
+      return real.call(this, { ...descriptor, code: descriptor.code.replace('x.y*w[1]', 'x.y*w[2]') });
     };
     const device = await (await navigator.gpu.requestAdapter()).requestDevice();
     const model = await mbconv.load({ device });

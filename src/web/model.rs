@@ -1,0 +1,163 @@
+//! A model on a device.
+
+use super::engine::{Engine, promise, tensor};
+use super::error::js;
+use super::values::{list, numbers, object};
+use crate::error::Result;
+use crate::gpu::{Resizer, Timing};
+use crate::kernels::AdapterClass;
+use crate::passes;
+use crate::plan::{Plan, WeightLayout};
+use crate::session::{Bundle, GpuSession};
+use crate::tensor::Tensor;
+use crate::vision;
+use js_sys::{Array, Float32Array, Promise};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+impl Engine {
+    /// [`crate::gpu::AdapterFacts`] and the class of kernels chosen.
+    pub fn facts(&self) -> JsValue {
+        facts(&self.0)
+    }
+
+    /// Puts a network, as the zoo's module wrote it, on the device with the weights of the file that it was written
+    /// for. They are stored as `dtype`, f32 or f16.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unknown`] for another `dtype`, and those of [`Bundle::from_network`] and
+    /// [`GpuSession::with_target`].
+    pub fn load(&self, network: Vec<u8>, name: String, bytes: Vec<u8>, dtype: Option<String>) -> Promise {
+        let (gpu, target) = (Arc::clone(&self.0), self.target(dtype.as_deref()));
+        promise(async move {
+            let bundle = Bundle::from_network(&network, name, bytes)?;
+            let session = GpuSession::with_target(gpu, bundle, target?).await?;
+            Ok(Model(Rc::new(Loaded { session, resizer: RefCell::default() })).into())
+        })
+    }
+}
+
+/// The `k` most probable classes of one picture's logits: `[class, probability, class, ...]`.
+#[wasm_bindgen]
+pub fn top(logits: Vec<f32>, k: usize) -> Vec<f32> {
+    let probabilities = vision::softmax(&logits);
+    let mut best = Vec::new();
+    for (class, _) in vision::top_k(&logits, k) {
+        best.extend_from_slice(&[class as f32, probabilities[class]]);
+    }
+    best
+}
+
+/// A model on a device.
+#[wasm_bindgen]
+pub struct Model(pub(super) Rc<Loaded>);
+
+/// What a model's promises share with it.
+pub(super) struct Loaded {
+    pub(super) session: GpuSession<()>,
+    /// That of the pictures seen last: a camera's frames are all of one size.
+    pub(super) resizer: RefCell<Option<Arc<Resizer>>>,
+}
+
+#[wasm_bindgen]
+impl Model {
+    /// Shapes, plan and counters for a batch of `n` at the model's own size.
+    ///
+    /// # Errors
+    /// Those of [`crate::plan::Plan::new`].
+    pub fn describe(&self, n: usize) -> Result<JsValue, JsValue> {
+        describe(&self.0.session, n).map_err(js)
+    }
+
+    /// Compiles and runs once for a batch of `n`, so that the first result is as fast as the next.
+    ///
+    /// # Errors
+    /// Those of [`GpuSession::warm_up`].
+    pub fn warm_up(&self, n: usize) -> Promise {
+        let model = Rc::clone(&self.0);
+        promise(async move {
+            model.session.warm_up(model.session.bundle().native(n)).await?;
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+
+    /// Runs a normalised NHWC batch. Returns what [`outputs`] says, for the outputs and every value of `keep`.
+    ///
+    /// # Errors
+    /// Those of [`GpuSession::run_keeping`].
+    pub fn run(&self, input: Vec<f32>, shape: Vec<u32>, keep: Vec<String>) -> Promise {
+        let model = Rc::clone(&self.0);
+        promise(async move {
+            let (values, timing) = model.session.run_values(&tensor(input, &shape)?, keep).await?;
+            Ok(outputs(values.iter().map(|(name, value)| (name, value)), timing))
+        })
+    }
+
+    /// The safetensors bytes or tensors it was loaded from.
+    pub fn checkpoint(&self) -> Result<Vec<u8>, JsValue> {
+        let checkpoint = self.0.session.bundle().weights.checkpoint();
+        checkpoint.bytes().map(<[u8]>::to_vec).ok_or_else(|| JsValue::from_str("these weights are not from a file"))
+    }
+}
+
+fn facts(gpu: &crate::gpu::Gpu) -> JsValue {
+    let (facts, caps) = (gpu.facts(), &gpu.facts().caps);
+    let class = match facts.class() {
+        AdapterClass::Gpu => "Gpu",
+        AdapterClass::Software => "Software",
+        AdapterClass::SwiftShader => "SwiftShader",
+        AdapterClass::SoftwareSubgroup => "SoftwareSubgroup",
+    };
+    let limits = numbers!(caps, max_buffer max_binding max_workgroups max_invocations max_workgroup_bytes);
+    object([
+        ("kernels", class.into()),
+        ("pipelines", (gpu.compiled().pipelines as u32).into()),
+        ("timestamps", facts.timestamps.into()),
+        ("f16", facts.f16.into()),
+        ("limits", limits),
+        ("wasmBytes", ((core::arch::wasm32::memory_size::<0>() << 16) as f64).into()),
+    ])
+}
+
+fn describe(session: &GpuSession<()>, n: usize) -> Result<JsValue> {
+    let bundle = session.bundle();
+    let (graph, _) = passes::run(&bundle.graph, &[]);
+    let target = session.target();
+    let plan = Plan::new(&graph, &WeightLayout::new(&graph, target)?, target, bundle.native(n), &[])?;
+    let counters = &plan.counters;
+    let steps = plan.steps.iter().zip(&plan.labels).map(|(step, label)| {
+        object([
+            ("label", label.into()),
+            ("kernel", step.launch.key.to_string().into()),
+            ("grid", list(step.launch.grid.into_iter().map(JsValue::from))),
+            ("shape", step.writes.first().map(|w| plan.values[w.1].shape.to_string()).into()),
+            ("bytes", (step.bytes as f64).into()),
+            ("madds", (step.madds as f64).into()),
+        ])
+    });
+    let input = bundle.native(n).into_iter().chain([bundle.graph.in_channels]);
+    Ok(object([
+        ("input", list(input.map(|side| (side as u32).into()))),
+        (
+            "counters",
+            numbers!(counters, dispatches pipelines bytes_moved weight_bytes intermediate_bytes live_set_bytes io_bytes madds),
+        ),
+        ("steps", list(steps)),
+    ]))
+}
+
+/// `[milliseconds, GPU milliseconds or -1, name, shape, values, name, shape, values, ...]`.
+pub(super) fn outputs<'a>(values: impl Iterator<Item = (&'a String, &'a Tensor)>, timing: Timing) -> JsValue {
+    let milliseconds = |t: std::time::Duration| t.as_secs_f64() * 1e3;
+    let flat = Array::of2(&milliseconds(timing.total).into(), &timing.gpu.map_or(-1.0, milliseconds).into());
+    for (name, tensor) in values {
+        let shape = tensor.shape;
+        flat.push(&name.as_str().into());
+        flat.push(&[shape.n, shape.h, shape.w, shape.c].iter().map(|&s| JsValue::from(s as u32)).collect::<Array>());
+        flat.push(&Float32Array::from(tensor.data.as_slice()));
+    }
+    flat.into()
+}
