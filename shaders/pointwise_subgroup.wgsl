@@ -67,7 +67,7 @@ fn main(
         let low = unpack(weights[at]);
         let high = unpack(weights[at + 2u * params.cout4]);
         at += 4u * params.cout4;
-        // Quad by quad at all positions: few weights are alive at a time.
+        // Quad by quad at all positions: few weights are alive at a time. The lane of a broadcast must be a constant.
         a = accumulate(
             a,
             mat4x4<f32>(

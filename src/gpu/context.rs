@@ -74,6 +74,15 @@ impl AdapterFacts {
             AdapterClass::Software
         }
     }
+
+    /// What shaders load values as.
+    fn words(&self) -> Words {
+        match self.class() {
+            AdapterClass::Software | AdapterClass::SoftwareSubgroup if self.int64 => Words::Wide,
+            _ if self.f16 => Words::Half,
+            _ => Words::Plain,
+        }
+    }
 }
 
 impl std::fmt::Display for AdapterFacts {
@@ -225,6 +234,7 @@ impl Gpu {
             caps: caps(&device.limits()),
             timestamps: device.features().contains(wgpu::Features::TIMESTAMP_QUERY),
             f16: device.features().contains(wgpu::Features::SHADER_F16),
+            int64: device.features().contains(wgpu::Features::SHADER_INT64),
             ..facts
         };
         let lost: Arc<Mutex<Option<String>>> = Arc::default();
@@ -258,14 +268,7 @@ impl Gpu {
 
     /// What plans for this device must keep to, and f32.
     pub fn target(&self) -> Target {
-        let AdapterFacts { caps, f16, int64, .. } = self.facts;
-        let class = self.facts.class();
-        let words = match class {
-            AdapterClass::Software | AdapterClass::SoftwareSubgroup if int64 => Words::Wide,
-            _ if f16 => Words::Half,
-            _ => Words::Plain,
-        };
-        Target { words, ..Target::new(caps, class) }
+        Target { words: self.facts.words(), ..Target::new(self.facts.caps, self.facts.class()) }
     }
 
     /// Ok while the device lives.
@@ -325,6 +328,40 @@ fn choose(facts: &[AdapterFacts], select: &Select) -> Result<usize> {
                 name: part.clone(),
                 nearest: facts.iter().map(|f| f.name.clone()).collect(),
             })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_adapter_is_decides_its_kernels_and_loads() {
+        let facts = |name: &str, kind: &str, subgroup_lanes, f16, int64| AdapterFacts {
+            index: 0,
+            name: name.into(),
+            backend: "Vulkan".into(),
+            kind: kind.into(),
+            driver: String::new(),
+            caps: Caps::web_default(),
+            timestamps: false,
+            f16,
+            int64,
+            subgroups: subgroup_lanes > 0,
+            subgroup_lanes,
+        };
+        use AdapterClass::{Gpu, Software, SoftwareSubgroup, SwiftShader};
+        for (facts, class, words) in [
+            (facts("NVIDIA H100", "DiscreteGpu", 32, true, true), Gpu, Words::Half),
+            (facts("Mali", "IntegratedGpu", 0, false, false), Gpu, Words::Plain),
+            (facts("llvmpipe", "Cpu", 8, true, true), SoftwareSubgroup, Words::Wide),
+            (facts("llvmpipe", "Cpu", 8, true, false), SoftwareSubgroup, Words::Half),
+            (facts("llvmpipe", "Other", 0, false, false), Software, Words::Plain),
+            (facts("Microsoft Basic Render Driver", "Cpu", 4, true, true), Software, Words::Wide),
+            (facts("SwiftShader Device", "Cpu", 4, true, true), SwiftShader, Words::Half),
+        ] {
+            assert_eq!((facts.class(), facts.words()), (class, words), "{facts}");
         }
     }
 }
