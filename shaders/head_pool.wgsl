@@ -5,25 +5,8 @@
 // workgroup's y lanes and adds their sums up in workgroup memory, in a fixed order.
 // Weights: as in pointwise.
 
-struct Params {
-    pixels: u32,
-    cin4: u32,
-    cout4: u32,
-    inverse: f32,
-    act: u32,
-    pad0: u32,
-    pad1: u32,
-    pad2: u32,
-    rolled: vec4<u32>,
-}
-
 override WG_X: u32 = 8u;
 override PARTS: u32 = 1u;
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Stored>;
-@group(0) @binding(2) var<storage, read> weights: array<Stored>;
-@group(0) @binding(3) var<storage, read_write> output: array<Written>;
 
 var<workgroup> shared_sums: array<vec4<f32>, WG_X * PARTS * COLS>;
 

@@ -1,4 +1,5 @@
-//! k x k convolution over all channels or groups of them, computed directly. Shader: `shaders/conv.wgsl`.
+//! k x k convolution over all channels or groups of them, computed directly. Shaders: `shaders/conv.wgsl` and,
+//! with weights shared by subgroup broadcasts, `shaders/conv_subgroup.wgsl`.
 
 use super::{AdapterClass, Channels, KernelKey, Launch, Window, grid, indexable, join_code};
 use crate::error::Result;
@@ -6,6 +7,8 @@ use crate::graph::{Activation, Join};
 
 /// Name of the family.
 pub const NAME: &str = "conv";
+/// Name of the family with subgroup broadcasts.
+pub const SUBGROUP_NAME: &str = "conv_subgroup";
 
 /// `y = act(conv(x) + bias)`, joined with another tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,18 +74,24 @@ pub struct Variant {
     pub wg_x: u32,
     /// Keeps the loops over the tile rolled: a far smaller program.
     pub roll: bool,
+    /// Lanes lie along all positions of an image and share weights by broadcasts: the tile of
+    /// `shaders/common/subgroup_tile.wgsl`, which fixes `rows` and `cols`; `wg_x` is a multiple of
+    /// [`super::SUBGROUP_LANES`].
+    pub subgroup: bool,
 }
 
-const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, roll: true };
-const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 64, roll: false };
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, roll: true, subgroup: false };
+const SOFTWARE_SUBGROUP: Variant = Variant { rows: 4, cols: 4, wg_x: 8, roll: true, subgroup: true };
+const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 64, roll: false, subgroup: false };
 
 /// Every row; all compute the same.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, GPU];
 
 /// The default row.
 pub fn choose(_: &Args, class: AdapterClass) -> Variant {
     match class {
-        AdapterClass::Software | AdapterClass::SwiftShader | AdapterClass::SoftwareSubgroup => SOFTWARE,
+        AdapterClass::Software | AdapterClass::SwiftShader => SOFTWARE,
+        AdapterClass::SoftwareSubgroup => SOFTWARE_SUBGROUP,
         AdapterClass::Gpu => GPU,
     }
 }
@@ -106,16 +115,16 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let group_tiles = channels.group4().div_ceil(variant.cols as usize);
     let tiles_n = group_tiles * channels.products();
     let mut consts = vec![
-        ("COLS", variant.cols),
         ("K", window.kernel as u32),
         ("RESIDUAL", args.join.is_some().into()),
-        ("ROLL", variant.roll.into()),
-        ("ROWS", variant.rows),
         ("STRIDE", window.stride as u32),
         ("WG_X", variant.wg_x),
     ];
     consts.extend((window.dilation > 1).then_some(("DILATION", window.dilation as u32)));
-    let key = KernelKey::new(NAME, &consts);
+    if !variant.subgroup {
+        consts.extend([("COLS", variant.cols), ("ROLL", variant.roll.into()), ("ROWS", variant.rows)]);
+    }
+    let key = KernelKey::new(if variant.subgroup { SUBGROUP_NAME } else { NAME }, &consts);
     let [height, width, out_height, out_width, pad_top, pad_left] = window.params();
     let [join, joined] = join_code(args.join);
     let params = Params {
@@ -137,7 +146,10 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         group_tiles: group_tiles as u32,
         rolled: [variant.rows, variant.cols, 4, window.kernel as u32],
     };
-    let tiles = window.out_w.div_ceil(variant.rows as usize) * tiles_n;
-    let groups = [tiles.div_ceil(variant.wg_x as usize), window.out_h, window.n];
+    let (rows, wg) = (variant.rows as usize, variant.wg_x as usize);
+    let groups = match variant.subgroup {
+        true => [(window.out_h * window.out_w).div_ceil(rows * wg) * tiles_n, 1, window.n],
+        false => [(window.out_w.div_ceil(rows) * tiles_n).div_ceil(wg), window.out_h, window.n],
+    };
     Ok(Launch { key, grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() })
 }

@@ -120,15 +120,18 @@ pub struct Variant {
 }
 
 const SOFTWARE: Variant = Variant { cols: 4, max_rows: 14, wg_x: 8, wg_y: 1, roll: true };
+/// One column, every loop unrolled: the smallest program whose state stays in registers.
+const COLUMN: Variant = Variant { cols: 1, max_rows: 56, wg_x: 8, wg_y: 1, roll: false };
 const GPU: Variant = Variant { cols: 4, max_rows: 7, wg_x: 8, wg_y: 8, roll: false };
 
 /// Every row; all compute the same but for the tiles of the squeeze.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, COLUMN, GPU];
 
 /// The default row.
 pub fn choose(_: &Args, class: AdapterClass) -> Variant {
     match class {
-        AdapterClass::Software | AdapterClass::SwiftShader | AdapterClass::SoftwareSubgroup => SOFTWARE,
+        AdapterClass::SwiftShader => SOFTWARE,
+        AdapterClass::Software | AdapterClass::SoftwareSubgroup => COLUMN,
         AdapterClass::Gpu => GPU,
     }
 }

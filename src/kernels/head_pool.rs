@@ -1,4 +1,5 @@
-//! The last 1x1 convolution and the mean over positions, in one. Shader: `shaders/head_pool.wgsl`.
+//! The last 1x1 convolution and the mean over positions, in one. Shaders: `shaders/head_pool.wgsl` and, with weights
+//! shared by subgroup broadcasts, `shaders/head_pool_subgroup.wgsl`.
 
 use super::{AdapterClass, KernelKey, Launch, grid, indexable};
 use crate::error::Result;
@@ -6,6 +7,8 @@ use crate::graph::Activation;
 
 /// Name of the family.
 pub const NAME: &str = "head_pool";
+/// Name of the family with subgroup broadcasts.
+pub const SUBGROUP_NAME: &str = "head_pool_subgroup";
 
 /// `y = mean_p act(sum_k x[p] * w + bias)`, `[N, 1, 1, C_out]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct Args {
     pub c_out: usize,
     /// Applied to each position's sum.
     pub act: Activation,
+    /// There is one position at any resolution (a classifier's).
+    pub vector: bool,
 }
 
 /// `struct Params` of the shader.
@@ -55,18 +60,25 @@ pub struct Variant {
     pub parts: u32,
     /// Keeps the loops over the tile rolled: a far smaller program.
     pub roll: bool,
+    /// Lanes lie along positions and share weights by broadcasts: the tile of `shaders/common/subgroup_tile.wgsl`, which
+    /// fixes all the rest.
+    pub subgroup: bool,
 }
 
-const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true };
-const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false };
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: false };
+const SOFTWARE_SUBGROUP: Variant = Variant { rows: 4, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: true };
+const SOFTWARE_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, parts: 1, roll: false, subgroup: false };
+const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false };
 
 /// Every row; all compute the same up to the order of the sum over positions.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, SOFTWARE_VECTOR, GPU];
 
 /// The default row.
-pub fn choose(_: &Args, class: AdapterClass) -> Variant {
+pub fn choose(args: &Args, class: AdapterClass) -> Variant {
     match class {
-        AdapterClass::Software | AdapterClass::SwiftShader | AdapterClass::SoftwareSubgroup => SOFTWARE,
+        AdapterClass::Software | AdapterClass::SwiftShader => SOFTWARE,
+        AdapterClass::SoftwareSubgroup if args.vector => SOFTWARE_VECTOR,
+        AdapterClass::SoftwareSubgroup => SOFTWARE_SUBGROUP,
         AdapterClass::Gpu => GPU,
     }
 }
@@ -86,16 +98,18 @@ pub fn launch(args: &Args, class: AdapterClass) -> Result<Launch> {
 pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let (cin4, cout4) = (args.c_in.div_ceil(4), args.c_out.div_ceil(4));
     indexable(NAME, (args.n * args.pixels * cin4) as u64)?;
-    let key = KernelKey::new(
-        NAME,
-        &[
-            ("COLS", variant.cols),
-            ("PARTS", variant.parts),
-            ("ROLL", variant.roll.into()),
-            ("ROWS", variant.rows),
-            ("WG_X", variant.wg_x),
-        ],
-    );
+    let consts = [
+        ("COLS", variant.cols),
+        ("PARTS", variant.parts),
+        ("ROLL", variant.roll.into()),
+        ("ROWS", variant.rows),
+        ("WG_X", variant.wg_x),
+    ];
+    let key = match variant.subgroup {
+        true => KernelKey::new(SUBGROUP_NAME, &[("WG_X", variant.wg_x)]),
+        false => KernelKey::new(NAME, &consts),
+    };
+    let quads = if variant.subgroup { variant.cols } else { variant.cols * variant.wg_x };
     let params = Params {
         pixels: args.pixels as u32,
         cin4: cin4 as u32,
@@ -107,7 +121,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     };
     Ok(Launch {
         key,
-        grid: grid(NAME, [cout4.div_ceil((variant.cols * variant.wg_x) as usize), 1, args.n])?,
+        grid: grid(NAME, [cout4.div_ceil(quads as usize), 1, args.n])?,
         params: bytemuck::bytes_of(&params).to_vec(),
     })
 }

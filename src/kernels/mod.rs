@@ -141,8 +141,16 @@ pub struct Family {
 
 const ACTIVATION: &str = wgsl!("common/activation.wgsl");
 const JOIN: &str = wgsl!("common/join.wgsl");
+const CONV: &str = wgsl!("common/conv.wgsl");
+const HEAD_POOL: &str = wgsl!("common/head_pool.wgsl");
+const PLACE: &str = wgsl!("common/place.wgsl");
 const POINTWISE: &str = wgsl!("common/pointwise.wgsl");
 const POINTWISE_QUADS: &str = wgsl!("common/pointwise_quads.wgsl");
+// Browsers have no subgroup operations for wgpu.
+#[cfg(not(feature = "web"))]
+const SUBGROUP_STORE: &str = wgsl!("common/subgroup_store.wgsl");
+#[cfg(not(feature = "web"))]
+const SUBGROUP_TILE: &str = wgsl!("common/subgroup_tile.wgsl");
 const TILE: &str = wgsl!("common/tile.wgsl");
 
 /// Every family.
@@ -151,23 +159,31 @@ pub const FAMILIES: &[Family] = &[
         name: pointwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[ACTIVATION, JOIN, TILE, POINTWISE, POINTWISE_QUADS, wgsl!("pointwise.wgsl")],
+        parts: &[ACTIVATION, JOIN, TILE, PLACE, POINTWISE, POINTWISE_QUADS, wgsl!("pointwise.wgsl")],
         workgroup_bytes: pointwise::workgroup_bytes,
     },
-    // Browsers have no subgroup operations for wgpu.
     #[cfg(not(feature = "web"))]
     Family {
         name: pointwise::SUBGROUP_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: true,
-        parts: &[ACTIVATION, JOIN, POINTWISE, POINTWISE_QUADS, wgsl!("pointwise_subgroup.wgsl")],
+        parts: &[
+            ACTIVATION,
+            JOIN,
+            PLACE,
+            POINTWISE,
+            POINTWISE_QUADS,
+            SUBGROUP_TILE,
+            SUBGROUP_STORE,
+            wgsl!("pointwise_subgroup.wgsl"),
+        ],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: pointwise::LANES_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroups: false,
-        parts: &[ACTIVATION, JOIN, POINTWISE, wgsl!("pointwise_lanes.wgsl")],
+        parts: &[ACTIVATION, JOIN, PLACE, POINTWISE, wgsl!("pointwise_lanes.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
@@ -218,7 +234,15 @@ pub const FAMILIES: &[Family] = &[
         name: conv::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual],
         subgroups: false,
-        parts: &[ACTIVATION, JOIN, TILE, wgsl!("conv.wgsl")],
+        parts: &[ACTIVATION, JOIN, TILE, PLACE, CONV, wgsl!("conv.wgsl")],
+        workgroup_bytes: |_| 0,
+    },
+    #[cfg(not(feature = "web"))]
+    Family {
+        name: conv::SUBGROUP_NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual],
+        subgroups: true,
+        parts: &[ACTIVATION, JOIN, PLACE, CONV, SUBGROUP_TILE, SUBGROUP_STORE, wgsl!("conv_subgroup.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
@@ -232,8 +256,16 @@ pub const FAMILIES: &[Family] = &[
         name: head_pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroups: false,
-        parts: &[ACTIVATION, TILE, wgsl!("head_pool.wgsl")],
+        parts: &[ACTIVATION, TILE, HEAD_POOL, wgsl!("head_pool.wgsl")],
         workgroup_bytes: head_pool::workgroup_bytes,
+    },
+    #[cfg(not(feature = "web"))]
+    Family {
+        name: head_pool::SUBGROUP_NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
+        subgroups: true,
+        parts: &[ACTIVATION, HEAD_POOL, SUBGROUP_TILE, wgsl!("head_pool_subgroup.wgsl")],
+        workgroup_bytes: |_| 0,
     },
     Family {
         name: global_pool::NAME,

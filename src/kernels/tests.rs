@@ -55,7 +55,7 @@ fn launches() -> Vec<Launch> {
         all.push(squeeze_excite::launch_with(&args, v).unwrap());
     }
     for v in head_pool::VARIANTS {
-        let args = head_pool::Args { n: 2, pixels: 49, c_in: 320, c_out: 1280, act };
+        let args = head_pool::Args { n: 2, pixels: 49, c_in: 320, c_out: 1280, act, vector: false };
         all.push(head_pool::launch_with(&args, v).unwrap());
     }
     for v in global_pool::VARIANTS {
@@ -629,7 +629,7 @@ fn a_network_needs_few_pipelines() {
                         let args = pointwise_args(n, h * h, [96, 240], gate, join);
                         keys.insert(pointwise::launch(&args, class).unwrap().key);
                     }
-                    let args = head_pool::Args { n, pixels: h * h, c_in: 320, c_out: 1280, act };
+                    let args = head_pool::Args { n, pixels: h * h, c_in: 320, c_out: 1280, act, vector: false };
                     keys.insert(head_pool::launch(&args, class).unwrap().key);
                 }
                 for (kernel, stride) in [(3, 1), (3, 2), (5, 1), (5, 2)] {

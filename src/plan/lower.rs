@@ -138,7 +138,8 @@ impl Lowering<'_> {
             ConvKind::Pointwise
                 if conv.pool || (class == AdapterClass::SoftwareSubgroup && self.vector(id, conv) && head) =>
             {
-                let args = head_pool::Args { n: x.n, pixels: x.pixels(), c_in: x.c, c_out: y.c, act: conv.act };
+                let vector = self.vector(id, conv);
+                let args = head_pool::Args { n: x.n, pixels: x.pixels(), c_in: x.c, c_out: y.c, act: conv.act, vector };
                 self.launch(&args)?
             }
             _ if conv.kernel == 1 && conv.stride == 1 => {

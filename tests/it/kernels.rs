@@ -154,9 +154,9 @@ fn slide(padding: Padding, x: Shape, kernel: usize, stride: usize) -> Window {
     Window::over(x, padding, kernel, stride).unwrap()
 }
 
-/// Whether the adapter can run a row of the pointwise table; says so where not.
-fn runs(gpu: &Gpu, variant: &pointwise::Variant) -> bool {
-    let runs = !variant.subgroup || gpu.facts().subgroup_lanes >= SUBGROUP_LANES;
+/// Whether the adapter can run a row, which may need subgroups; says so where not.
+fn runs(gpu: &Gpu, subgroup: bool, variant: &dyn std::fmt::Debug) -> bool {
+    let runs = !subgroup || gpu.facts().subgroup_lanes >= SUBGROUP_LANES;
     if !runs {
         eprintln!("SKIPPED: {} has no subgroups of {SUBGROUP_LANES} lanes: {variant:?}", gpu.facts());
     }
@@ -167,7 +167,7 @@ fn runs(gpu: &Gpu, variant: &pointwise::Variant) -> bool {
 fn pointwise_rows() {
     for gpu in gpus() {
         for variant in pointwise::VARIANTS {
-            if !runs(&gpu, variant) {
+            if !runs(&gpu, variant.subgroup, variant) {
                 continue;
             }
             for (i, &act) in ACTIVATIONS.iter().enumerate() {
@@ -241,6 +241,9 @@ fn depthwise_rows() {
 fn conv_rows() {
     for gpu in gpus() {
         for variant in conv::VARIANTS {
+            if !runs(&gpu, variant.subgroup, variant) {
+                continue;
+            }
             for (i, (kernel, stride)) in [(3, 2), (3, 1), (1, 2), (5, 3), (7, 2), (2, 2)].into_iter().enumerate() {
                 for join in [Join::None, Join::Add, Join::AddThenAct, Join::AddFirst(5)] {
                     let (padding, act) = ([Padding::Same, Padding::Symmetric][i % 2], ACTIVATIONS[i]);
@@ -268,6 +271,9 @@ fn conv_rows() {
 fn dilated_and_unpadded_windows() {
     for gpu in gpus() {
         for variant in conv::VARIANTS {
+            if !runs(&gpu, variant.subgroup, variant) {
+                continue;
+            }
             for (kernel, stride, dilation) in [(3, 1, 6), (3, 2, 2), (5, 1, 3), (3, 1, 1)] {
                 for (i, padding) in [Padding::Symmetric, Padding::Same, Padding::Valid].into_iter().enumerate() {
                     let (x, out, act) = (Shape::new(2, 17, 19 + i, 7), 9, ACTIVATIONS[i]);
@@ -342,13 +348,17 @@ fn squeeze_excite_rows() {
 fn head_pool_rows() {
     for gpu in gpus() {
         for variant in head_pool::VARIANTS {
+            if !runs(&gpu, variant.subgroup, variant) {
+                continue;
+            }
             for (i, &act) in ACTIVATIONS.iter().enumerate() {
                 let x = Shape::new(1 + i % 3, 1 + i, 7, 5 + 40 * i);
                 let out = 3 + 30 * i;
                 let mut b = Bench::new(x);
                 b.conv(&[0], x.c, 1, Conv2d { pool: true, ..plain(out, 1, 1, Padding::Same, act) });
                 b.check(&gpu, "head_pool", |_| {
-                    let args = head_pool::Args { n: x.n, pixels: x.pixels(), c_in: x.c, c_out: out, act };
+                    let args =
+                        head_pool::Args { n: x.n, pixels: x.pixels(), c_in: x.c, c_out: out, act, vector: false };
                     (head_pool::launch_with(&args, variant).unwrap(), None)
                 });
             }
