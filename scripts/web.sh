@@ -50,14 +50,14 @@ build() {
     for feature in web-run web-zoo web-reference; do
         local module="mbconv_${feature#web-}"
         # No places and no words for panics, which are defects of ours: they stop the module all the same.
-        local flags="-Zlocation-detail=none -Zunstable-options -Cpanic=immediate-abort"
+        local flags="-Zlocation-detail=none -Zunstable-options -Cpanic=immediate-abort" unused=()
         # What runs networks has no `{:?}` in its messages.
-        [ "$feature" != web-run ] || { module=mbconv flags="$flags -Zfmt-debug=none"; }
+        [ "$feature" != web-run ] || { module=mbconv flags="$flags -Zfmt-debug=none" unused=(3fmt5Debug3fmt); }
         CARGO_TARGET_DIR="$target/web" RUSTFLAGS="$flags" \
             "$cargo" rustc --quiet --locked --lib --crate-type cdylib --profile web --target wasm32-unknown-unknown \
             --no-default-features --features "$feature" -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size
         cp "$target/web/wasm32-unknown-unknown/web/mbconv.wasm" "$target/web/$module.wasm"
-        "$target/bindgen/release/bindgen" "$target/web/$module.wasm" web/build
+        "$target/bindgen/release/bindgen" "$target/web/$module.wasm" web/build "${unused[@]}"
     done
     node web/build.mjs
 }

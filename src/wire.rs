@@ -1,8 +1,6 @@
 //! Values as bytes, for what one module of the web package hands to another. A type says once what it consists of, in
 //! [`Wire::wire`]; the encoder and the decoder both follow that.
 
-use std::collections::BTreeMap;
-
 /// One end of the wire: an encoder appends what a value holds, a decoder replaces it by what was appended.
 pub(crate) trait Codec {
     fn number(&mut self, value: &mut u64);
@@ -127,19 +125,6 @@ impl<T: Wire> Wire for Option<T> {
         if some {
             self.get_or_insert_with(T::blank).wire(codec);
         }
-    }
-}
-
-/// Its pairs in order.
-impl<K: Wire + Ord, V: Wire> Wire for BTreeMap<K, V> {
-    fn blank() -> Self {
-        Self::new()
-    }
-
-    fn wire<C: Codec>(&mut self, codec: &mut C) {
-        let mut pairs: Vec<(K, V)> = std::mem::take(self).into_iter().collect();
-        pairs.wire(codec);
-        self.extend(pairs);
     }
 }
 

@@ -6,6 +6,9 @@ export function headOf(bytes) {
   return bytes.subarray(0, length > bytes.byteLength - 8 ? 64 : 8 + length);
 }
 
+/** What says which model a file is for: its name, header and size. */
+export const outlineOf = ({ name, bytes }) => ({ name, head: headOf(bytes).slice(), size: bytes.byteLength });
+
 /** A number that files with other tensors, or with these at other places, do not have. */
 export const fingerprint = (bytes) =>
   headOf(bytes).reduce((hash, byte) => Math.imul(hash ^ byte, 16777619), 2166136261 ^ bytes.byteLength);

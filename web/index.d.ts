@@ -203,7 +203,8 @@ export class Model {
 
   /**
    * All outputs as they are. For a `Float32Array` of another size than the model's give its `shape` `[N, H, W, C]`;
-   * `keep` names further values (`conv_stem`, `blocks.3`, ...) that are then computed and brought back.
+   * `keep` names further values (`conv_stem`, `blocks.3`, ...) that are then computed and brought back; the first call for
+   * these names loads the architectures' module and uploads the weights once more.
    */
   run(
     input: Picture | Picture[] | Float32Array,

@@ -3,19 +3,21 @@
 import { countCalls } from './calls.js';
 import { openEngine, top } from './engine.js';
 import { failure } from './errors.js';
-import { fingerprint } from './header.js';
+import { fingerprint, outlineOf } from './header.js';
 import { pictureOf, sizeOf } from './images.js';
 import { read } from './download.js';
 
-const here = (file) => new URL(/* @vite-ignore */ file, import.meta.url);
+// Files beside this one, each written so that bundlers see it.
+const defaultNetwork = () => new URL('./efficientnet_lite0.network', import.meta.url);
+const imagenetLabels = () => new URL('./imagenet1k_labels.txt', import.meta.url);
+const zoo = () => import('./zoo.js');
+const reference = () => import('./reference.js');
 
-/** Weights of the default model, beside this file. */
+/** Weights of the default model. */
 export const defaultWeights = () => new URL('./efficientnet_lite0.safetensors', import.meta.url);
 
 /** What the build found out about them: the model, and their fingerprint. */
 const DEFAULT = __DEFAULT_MODEL__;
-
-const zoo = () => import(/* @vite-ignore */ './zoo.js');
 
 export const models = async () => (await zoo()).models();
 
@@ -31,13 +33,15 @@ export async function load(options = {}) {
     const [file, config, network] = await Promise.all([
       read(weights, both, onProgress),
       options.config === undefined ? undefined : textOf(options.config, both),
-      isDefault ? read(here('./efficientnet_lite0.network'), both) : zoo().then(({ start }) => start()),
+      isDefault ? read(defaultNetwork(), both) : zoo().then(({ start }) => start()),
       opening,
     ]);
     // Whoever put other weights there gets the model that these are of.
     const known = isDefault && fingerprint(file.bytes) === DEFAULT.fingerprint;
-    const facts = known ? { ...DEFAULT.model, network: network.bytes } : await (await zoo()).modelOf(file, model, config);
-    return await build(await opening, options, file, facts);
+    const outline = outlineOf(file);
+    const modelKeeping = async (keep) => (await zoo()).modelOf(outline, model, config, keep);
+    const facts = known ? { ...DEFAULT.model, network: network.bytes } : await modelKeeping([]);
+    return await build(await opening, options, file, facts, modelKeeping);
   } catch (error) {
     stop.abort(error);
     // Whatever failed, nobody holds the device any more.
@@ -47,18 +51,17 @@ export async function load(options = {}) {
 }
 
 export async function syntheticWeights(model) {
-  const reference = await import(/* @vite-ignore */ './reference.js');
-  return reference.syntheticWeights(model);
+  return (await reference()).syntheticWeights(model);
 }
 
-async function build(engine, { labels, signal, dtype }, file, { network, ...model }) {
+async function build(engine, { labels, signal, dtype }, file, { network, ...model }, modelKeeping) {
   let inner;
   try {
     inner = await engine.guard(() => engine.wasm.load(network, file.name, file.bytes, dtype));
     signal?.throwIfAborted();
     const facts = { ...model, ...inner.describe(1) };
     const names = await labelsOf(labels ?? facts.labels, facts.classes, signal);
-    if (!names || names.length === facts.classes) return new Model(engine, inner, facts, names, dtype);
+    if (!names || names.length === facts.classes) return new Model(engine, inner, facts, names, dtype, modelKeeping);
     throw failure('BadInputError', `${names.length} labels, but the model has ${facts.classes} classes`);
   } catch (error) {
     inner?.free();
@@ -81,7 +84,7 @@ async function labelsOf(given, classes, signal) {
   if (Array.isArray(given)) return given;
   if (given === undefined || given === null) {
     if (classes !== 1000) return undefined;
-    imagenet ??= read(here('./imagenet1k_labels.txt')).catch((error) => {
+    imagenet ??= read(imagenetLabels()).catch((error) => {
       imagenet = undefined;
       throw error;
     });
@@ -98,15 +101,19 @@ export class Model {
   #facts;
   #labels;
   #dtype;
+  #modelKeeping;
+  /** With further outputs, by their names. */
+  #keeping = new Map();
   #running = new Set();
   #disposed;
 
-  constructor(engine, inner, facts, labels, dtype) {
+  constructor(engine, inner, facts, labels, dtype, modelKeeping) {
     this.#engine = engine;
     this.#inner = inner;
     this.#facts = facts;
     this.#labels = labels;
     this.#dtype = dtype;
+    this.#modelKeeping = modelKeeping;
   }
 
   get name() {
@@ -197,7 +204,7 @@ export class Model {
     const dimensions = shape ?? [n, h, w, c];
     const values = input ?? noise(dimensions.reduce((a, b) => a * b, 1));
     this.#check();
-    const { checkWith } = await import(/* @vite-ignore */ './reference.js');
+    const { checkWith } = await reference();
     return this.#do((inner) =>
       checkWith(this.#engine, { arch: this.name, bytes: inner.checkpoint(), dtype: this.#dtype }, values, dimensions, onStep),
     );
@@ -207,7 +214,8 @@ export class Model {
     if (this.#disposed) return this.#disposed;
     this.#disposed = (async () => {
       await Promise.allSettled(this.#running);
-      this.#inner.free();
+      const others = await Promise.allSettled(this.#keeping.values());
+      [this.#inner, ...others.map(({ value }) => value)].forEach((inner) => inner?.free());
       this.#engine.release();
     })();
     return this.#disposed;
@@ -233,7 +241,7 @@ export class Model {
     this.#check();
     if (input instanceof Float32Array) {
       const dimensions = shape ?? this.#shapeOf(input);
-      const flat = await this.#do((inner) => inner.run(input, dimensions, keep));
+      const flat = await this.#do(async (inner) => (keep.length ? await this.#with(keep) : inner).run(input, dimensions));
       return { ...unpack(flat), single: dimensions[0] === 1 };
     }
     if (keep.length) throw failure('BadInputError', 'keep: only with a Float32Array input; see describe() for its shape');
@@ -250,6 +258,17 @@ export class Model {
     } finally {
       pictures.forEach((picture, i) => picture !== given[i] && picture.close?.());
     }
+  }
+
+  /** The model with the values of these names among its outputs. */
+  #with(keep) {
+    const names = keep.join();
+    if (!this.#keeping.has(names)) {
+      const made = this.#modelKeeping(keep).then(({ network }) => this.#inner.with_network(network));
+      made.catch(() => this.#keeping.delete(names));
+      this.#keeping.set(names, made);
+    }
+    return this.#keeping.get(names);
   }
 
   #shapeOf(input) {

@@ -196,6 +196,22 @@ impl Gpu {
         Self::on_adapter(&adapters.swap_remove(at), facts[at].clone()).await
     }
 
+    /// Opens what `navigator.gpu` offers, as it is: whoever offers a device to this module has chosen its limits and
+    /// features, and hears of its errors.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`].
+    #[cfg(all(any(feature = "web-run", feature = "web-reference"), target_arch = "wasm32"))]
+    pub(crate) async fn offered() -> Result<Arc<Self>> {
+        let refused = |problem: String| Error::NoAdapter { problem };
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+        let adapter = instance.request_adapter(&Default::default()).await.map_err(|e| refused(e.to_string()))?;
+        let facts = AdapterFacts::new(0, &adapter.get_info(), &adapter.limits(), adapter.features());
+        let opened = adapter.request_device(&Default::default()).await;
+        let (device, queue) = opened.map_err(|e| refused(e.to_string()))?;
+        Ok(Self::build(device, queue, facts))
+    }
+
     async fn on_adapter(adapter: &wgpu::Adapter, facts: AdapterFacts) -> Result<Arc<Self>> {
         let available = adapter.limits();
         // What the web grants everywhere, or less where the adapter has less; buffers as large as they come.

@@ -186,11 +186,11 @@ impl Executor {
 
     async fn read(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(Vec<Tensor>, Option<Duration>)> {
         let bytes = read_mapped(&self.gpu, &self.readback, submission).await?;
-        let outputs = self.plan.outputs.iter().zip(&self.offsets).map(|((_, value), &offset)| {
+        let mut outputs = Vec::new();
+        for ((_, value), &offset) in self.plan.outputs.iter().zip(&self.offsets) {
             let value = &self.plan.values[*value];
-            unpack(value, &bytes[offset as usize..(offset + value.bytes()) as usize])
-        });
-        let outputs = outputs.collect::<Result<Vec<_>>>()?;
+            outputs.push(unpack(value, &bytes[offset as usize..(offset + value.bytes()) as usize])?);
+        }
         let gpu = self.timer.as_ref().map(|t| self.elapsed(&bytes[t.offset as usize..]));
         Ok((outputs, gpu))
     }

@@ -54,15 +54,13 @@ impl Gpu {
         keys: impl IntoIterator<Item = &'k KernelKey>,
         meanwhile: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let mut missing: Vec<&KernelKey> = keys.into_iter().filter(|key| self.pipeline(key).is_none()).collect();
-        missing.sort_unstable();
-        missing.dedup();
+        let missing = self.missing(keys.into_iter().collect());
         if missing.is_empty() {
             return meanwhile.await;
         }
         let start = Clock::now();
         #[cfg(not(target_arch = "wasm32"))]
-        let (compiled, value) = std::thread::scope(|scope| {
+        let (compiled, time, value) = std::thread::scope(|scope| {
             use rayon::prelude::*;
             // On native targets the futures of pipelines are ready when they are made.
             let compile = || -> (Result<Vec<_>>, _) {
@@ -70,26 +68,33 @@ impl Gpu {
             };
             let compiling = scope.spawn(compile);
             let value = pollster::block_on(meanwhile);
-            (compiling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), value)
+            let (compiled, time) = compiling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (compiled, time, value)
         });
         #[cfg(target_arch = "wasm32")]
-        let (compiled, value) = {
+        let (compiled, time, value) = {
             // All are asked for before anything is waited for: the browser compiles in another process.
             let asked: Vec<_> = missing.iter().map(|key| self.compile_one(key)).collect();
             let value = meanwhile.await;
-            let mut all = Vec::new();
-            for compiled in asked {
-                all.push(compiled.await);
-            }
-            ((all.into_iter().collect::<Result<Vec<_>>>(), start.elapsed()), value)
+            (all(asked).await, start.elapsed(), value)
         };
-        let (compiled, time) = compiled;
-        let compiled = compiled?;
+        self.add(missing, compiled?, time);
+        value
+    }
+
+    /// Those of `keys` that are not compiled, each once, in order.
+    fn missing<'k>(&self, mut keys: Vec<&'k KernelKey>) -> Vec<&'k KernelKey> {
+        keys.retain(|key| self.pipeline(key).is_none());
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    fn add(&self, keys: Vec<&KernelKey>, compiled: Vec<Pipeline>, time: Duration) {
         if let Ok(mut pipelines) = self.pipelines.lock() {
-            pipelines.compiled.extend(missing.into_iter().cloned().zip(compiled));
+            pipelines.compiled.extend(keys.into_iter().cloned().zip(compiled));
             pipelines.time += time;
         }
-        value
     }
 
     /// A compiled pipeline.
@@ -163,6 +168,16 @@ impl Gpu {
             Pipeline { pipeline, layout, bindings }
         })
     }
+}
+
+/// What all of them become, or the first error, when none is under way any more.
+#[cfg(target_arch = "wasm32")]
+async fn all<T>(asked: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
+    let mut answers = Vec::new();
+    for answer in asked {
+        answers.push(answer.await);
+    }
+    answers.into_iter().collect()
 }
 
 fn layout_entry(role: Role) -> wgpu::BindGroupLayoutEntry {

@@ -45,8 +45,13 @@ impl Resizer {
         use wgpu::BufferUsages as Usage;
         let pitch = tiles.iter().map(|t| t.xs.len()).max().unwrap_or(1).next_multiple_of(ROW_PIXELS);
         let rows = tiles.iter().map(|t| t.ys.len()).max().unwrap_or(1);
-        let along_x = tiles.iter().map(|tile| resampling.along_x(tile, pitch));
-        let launches = along_x.chain((0..images).map(|i| resampling.along_y(i))).collect::<Result<Vec<_>>>()?;
+        let mut launches = Vec::new();
+        for tile in &tiles {
+            launches.push(resampling.along_x(tile, pitch)?);
+        }
+        for image in 0..images {
+            launches.push(resampling.along_y(image)?);
+        }
         let create = |label, bytes: usize, usage| {
             gpu.device().create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),

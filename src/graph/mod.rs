@@ -48,7 +48,7 @@ impl Param {
 }
 
 /// Where a parameter's values come from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Source {
     /// Stored in a checkpoint under the parameter's name.
     Checkpoint,
@@ -109,6 +109,22 @@ impl Graph {
             .or_else(|| self.aliases.get(name).copied())
             .or_else(|| self.nodes.iter().position(|n| n.name == name))
             .ok_or_else(|| Error::unknown("value", name, self.value_names()))
+    }
+
+    /// The graph with these values among its outputs, by their names: what passes leave of it still computes them, and
+    /// every plan lets them be read.
+    ///
+    /// # Errors
+    /// As [`Graph::find`].
+    pub fn with_outputs(&self, names: &[String]) -> Result<Self> {
+        let mut graph = self.clone();
+        for name in names {
+            let node = graph.find(name)?;
+            if !graph.outputs.iter().any(|output| output.0 == *name) {
+                graph.outputs.push((name.clone(), node));
+            }
+        }
+        Ok(graph)
     }
 
     /// Every name that [`Graph::find`] knows.

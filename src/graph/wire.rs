@@ -1,17 +1,36 @@
-//! Graphs as bytes: as they were built, before any pass.
+//! Graphs as bytes, as they were built or as passes left them. Further names of values stay behind: whoever wants such
+//! a value makes it an output ([`Graph::with_outputs`]).
 
-use super::{Activation, BatchNorm, Conv2d, ConvArgs, Graph, Node, Op, Param, Pool, PoolKind, Source};
+use super::{
+    Activation, BatchNorm, Conv2d, ConvArgs, Graph, Join, Node, Op, Param, Pool, PoolKind, Source, SqueezeExcite,
+};
 use crate::tensor::Padding;
 use crate::wire::{Codec, Wire, wire_enum, wire_struct};
+use std::collections::BTreeMap;
 
-wire_struct!(Graph { name, in_channels, nodes, params, outputs, aliases });
 wire_struct!(Node { name, op, inputs });
 wire_struct!(Param { name, shape, source });
 wire_struct!(BatchNorm { gamma, beta, mean, var, eps });
+wire_struct!(SqueezeExcite { reduce_weight, reduce_bias, expand_weight, expand_bias, hidden, act, gate });
 wire_struct!(Pool { kind, kernel, stride, padding });
 wire_enum!(PoolKind { Max, Average });
 wire_enum!(Padding { Symmetric, Same, SameFixed, Valid });
 wire_enum!(Activation { Identity, Relu, Relu6, Swish, Sigmoid, HardSwish, HardSigmoid });
+
+impl Wire for Graph {
+    fn blank() -> Self {
+        let (nodes, params, outputs, aliases) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
+        Self { name: String::new(), in_channels: 0, nodes, params, outputs, aliases }
+    }
+
+    fn wire<C: Codec>(&mut self, codec: &mut C) {
+        self.name.wire(codec);
+        self.in_channels.wire(codec);
+        self.nodes.wire(codec);
+        self.params.wire(codec);
+        self.outputs.wire(codec);
+    }
+}
 
 impl Wire for Source {
     fn blank() -> Self {
@@ -19,8 +38,17 @@ impl Wire for Source {
     }
 
     fn wire<C: Codec>(&mut self, codec: &mut C) {
-        if *self != Self::Checkpoint {
-            codec.fail();
+        let bn = BatchNorm::blank();
+        codec.variant(
+            self,
+            &[Self::Checkpoint, Self::FoldedWeight { weight: None, bn }, Self::FoldedBias { bias: None, bn }],
+        );
+        match self {
+            Self::Checkpoint => {}
+            Self::FoldedWeight { weight: of, bn } | Self::FoldedBias { bias: of, bn } => {
+                of.wire(codec);
+                bn.wire(codec);
+            }
         }
     }
 }
@@ -31,16 +59,38 @@ impl Wire for Conv2d {
     }
 
     fn wire<C: Codec>(&mut self, codec: &mut C) {
-        if !self.is_plain() || self.act != Activation::Identity || self.gate || self.first.is_some() {
-            return codec.fail();
-        }
-        for number in
-            [&mut self.weight, &mut self.out, &mut self.kernel, &mut self.stride, &mut self.dilation, &mut self.groups]
-        {
+        for number in [
+            &mut self.weight,
+            &mut self.out,
+            &mut self.kernel,
+            &mut self.stride,
+            &mut self.dilation,
+            &mut self.groups,
+            &mut self.shuffle,
+        ] {
             number.wire(codec);
         }
+        for flag in [&mut self.gate, &mut self.keep_input, &mut self.pool] {
+            flag.wire(codec);
+        }
         self.bias.wire(codec);
+        self.first.wire(codec);
         self.padding.wire(codec);
+        self.act.wire(codec);
+        self.join.wire(codec);
+    }
+}
+
+impl Wire for Join {
+    fn blank() -> Self {
+        Self::None
+    }
+
+    fn wire<C: Codec>(&mut self, codec: &mut C) {
+        codec.variant(self, &[Self::None, Self::Add, Self::AddFirst(0), Self::AddThenAct, Self::Interleave]);
+        if let Self::AddFirst(channels) = self {
+            channels.wire(codec);
+        }
     }
 }
 
@@ -50,7 +100,7 @@ impl Wire for Op {
     }
 
     fn wire<C: Codec>(&mut self, codec: &mut C) {
-        let built = [
+        let all = [
             Self::Input,
             Self::Conv2d(Conv2d::blank()),
             Self::BatchNorm(BatchNorm::blank()),
@@ -63,8 +113,9 @@ impl Wire for Op {
             Self::Concat,
             Self::Slice { first: 0, channels: 0 },
             Self::Shuffle { groups: 0 },
+            Self::SqueezeExcite(SqueezeExcite::blank()),
         ];
-        codec.variant(self, &built);
+        codec.variant(self, &all);
         match self {
             Self::Input | Self::GlobalAvgPool | Self::Concat => {}
             Self::Conv2d(conv) => conv.wire(codec),
@@ -79,7 +130,7 @@ impl Wire for Op {
                 channels.wire(codec);
             }
             Self::Shuffle { groups } => groups.wire(codec),
-            Self::SqueezeExcite(_) => codec.fail(),
+            Self::SqueezeExcite(se) => se.wire(codec),
         }
     }
 }
@@ -123,25 +174,51 @@ mod tests {
         b.output("logits", x);
         let graph = b.finish().unwrap();
         let bytes = encode(&mut graph.clone()).unwrap();
-        assert_eq!(decode::<Graph>(&bytes), Some(graph));
+        let crossed = Graph { aliases: BTreeMap::new(), ..graph };
+        assert_eq!(decode::<Graph>(&bytes), Some(crossed));
         assert!((0..bytes.len()).all(|end| decode::<Graph>(&bytes[..end]).is_none()));
     }
 
     #[test]
-    fn what_passes_made_does_not_cross() {
+    fn what_passes_make_crosses() {
         let mut b = Builder::new("net", 3, Padding::Same, 1e-3);
         let x = b.conv("conv", b.input(), ConvArgs::dense(8, 3, 2)).unwrap();
+        let x = b.bn_act("bn", x, Activation::Identity).unwrap();
         b.output("logits", x);
-        let graph = b.finish().unwrap();
-        let changed = |change: fn(&mut Conv2d)| {
-            let mut graph = graph.clone();
-            let Op::Conv2d(conv) = &mut graph.nodes[1].op else { panic!("{graph:?}") };
-            change(conv);
-            encode(&mut graph)
+        let built = b.finish().unwrap();
+        let crosses = |change: &dyn Fn(&mut Graph)| {
+            let mut graph = built.clone();
+            change(&mut graph);
+            assert_ne!(graph, built);
+            let bytes = encode(&mut graph.clone()).unwrap();
+            assert_eq!(decode::<Graph>(&bytes), Some(graph));
         };
-        assert!(changed(|_| {}).is_some());
-        let fused: [fn(&mut Conv2d); 4] =
-            [|c| c.act = Activation::Relu, |c| c.gate = true, |c| c.pool = true, |c| c.first = Some(0)];
-        assert!(fused.into_iter().all(|change| changed(change).is_none()));
+        let conv: [fn(&mut Conv2d); 10] = [
+            |c| c.act = Activation::Relu,
+            |c| c.gate = true,
+            |c| c.pool = true,
+            |c| c.first = Some(0),
+            |c| c.keep_input = true,
+            |c| c.shuffle = 2,
+            |c| c.join = Join::Add,
+            |c| c.join = Join::AddFirst(3),
+            |c| c.join = Join::AddThenAct,
+            |c| c.join = Join::Interleave,
+        ];
+        for change in conv {
+            crosses(&|graph| {
+                let Op::Conv2d(conv) = &mut graph.nodes[1].op else { panic!("{graph:?}") };
+                change(conv);
+            });
+        }
+        let Op::BatchNorm(bn) = built.nodes[2].op else { panic!("{built:?}") };
+        for of in [None, Some(0)] {
+            crosses(&|graph| graph.params[0].source = Source::FoldedWeight { weight: of, bn });
+            crosses(&|graph| graph.params[0].source = Source::FoldedBias { bias: of, bn });
+        }
+        let (act, gate) = (Activation::Relu, Activation::HardSigmoid);
+        let [reduce_weight, reduce_bias, expand_weight, expand_bias] = [1, 2, 3, 4];
+        let se = SqueezeExcite { reduce_weight, reduce_bias, expand_weight, expand_bias, hidden: 9, act, gate };
+        crosses(&|graph| graph.nodes[1].op = Op::SqueezeExcite(se));
     }
 }

@@ -204,8 +204,13 @@ impl Args {
 /// Every group that has a kernel, unweighed, in the order of their last convolutions.
 fn candidates(graph: &Graph, shapes: &[Shape], squeezed: &[bool], target: &Target, kept: &[NodeId]) -> Vec<Fusion> {
     let search = Search { graph, shapes, squeezed, kept, users: graph.users() };
-    let groups = (1..graph.nodes.len()).flat_map(|last| [search.pair(last), search.inverted_residual(last)]).flatten();
-    groups.map(|(nodes, args)| weigh(graph, shapes, target, nodes, args)).collect()
+    let mut fusions = Vec::new();
+    for last in 1..graph.nodes.len() {
+        for (nodes, args) in [search.pair(last), search.inverted_residual(last)].into_iter().flatten() {
+            fusions.push(weigh(graph, shapes, target, nodes, args));
+        }
+    }
+    fusions
 }
 
 /// What fusing saves and costs.

@@ -265,8 +265,12 @@ impl Plan {
         keep: &[String],
     ) -> Result<Self> {
         let shapes = graph.shapes(n, h, w)?;
-        let kept = keep.iter().map(|name| graph.find(name)).chain(graph.outputs.iter().map(|o| Ok(o.1)));
-        let lowered = lower::lower(graph, layout, &shapes, target, &kept.collect::<Result<Vec<_>>>()?)?;
+        let mut outputs = graph.outputs.clone();
+        for name in keep {
+            outputs.push((name.clone(), graph.find(name)?));
+        }
+        let kept: Vec<NodeId> = outputs.iter().map(|output| output.1).collect();
+        let lowered = lower::lower(graph, layout, &shapes, target, &kept)?;
         let mut plan = Self {
             name: graph.name.clone(),
             input: shapes[0],
@@ -280,7 +284,10 @@ impl Plan {
             outputs: Vec::new(),
             counters: Counters::default(),
         };
-        plan.find_outputs(graph, keep)?;
+        for (name, node) in outputs {
+            let value = plan.value_of(node).ok_or_else(|| absent(&name))?;
+            plan.outputs.push((name, value));
+        }
         memory::place(&mut plan, target.caps.max_buffer);
         plan.counters = plan.count(layout);
         plan.check(&target.caps)?;
@@ -307,16 +314,6 @@ impl Plan {
     pub fn output(&self, name: &str) -> Result<ValueId> {
         let found = self.outputs.iter().find(|o| o.0 == name);
         found.map(|o| o.1).ok_or_else(|| Error::unknown("output", name, self.outputs.iter().map(|o| o.0.as_str())))
-    }
-
-    fn find_outputs(&mut self, graph: &Graph, keep: &[String]) -> Result<()> {
-        let names = graph.outputs.iter().map(|o| o.0.clone()).chain(keep.iter().cloned());
-        for name in names {
-            let node = graph.find(&name)?;
-            let value = self.value_of(node).ok_or_else(|| Error::unknown("value", &name, []))?;
-            self.outputs.push((name, value));
-        }
-        Ok(())
     }
 
     fn count(&self, layout: &WeightLayout) -> Counters {
@@ -358,6 +355,10 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+fn absent(name: &str) -> Error {
+    Error::Unknown { kind: "value", name: name.into(), nearest: Vec::new() }
 }
 
 /// The modules that do the nodes' work, later ones without the path that they share with the first:

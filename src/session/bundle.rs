@@ -2,16 +2,16 @@
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::passes;
 use crate::vision::Labels;
 use crate::weights::{Checkpoint, Naming, Synthetic, Weights};
 use crate::zoo::{self, Model, Options, Preprocess};
 
-/// A model ready to be put on a device. Cheap to clone where the weights are a mapped file. `M` is what is known of its
-/// architecture beside the graph, of which a device needs nothing.
+/// A model ready to be put on a device. Cheap to clone where the weights are a mapped file.
 #[derive(Clone, Debug)]
-pub struct Bundle<M = Model> {
+pub struct Bundle {
     /// The architecture.
-    pub model: M,
+    pub model: Model,
     /// Its graph, for the checkpoint's class count and input channels.
     pub graph: Graph,
     /// Its weights.
@@ -107,13 +107,18 @@ impl Bundle {
             _ => 0,
         }
     }
-}
 
-impl<M> Bundle<M> {
     /// Shape of a batch of `n` images at the model's preprocessing size: `[n, h, w]`.
     pub fn native(&self, n: usize) -> [usize; 3] {
-        let [h, w] = self.preprocess.size;
-        [n, h, w]
+        self.preprocess.batch(n)
+    }
+
+    /// The graph behind all passes, with the values of these names among its outputs.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for a name that the network does not have.
+    pub(super) fn fused(&self, names: &[String]) -> Result<Graph> {
+        Ok(passes::run(&self.graph.with_outputs(names)?, &[]).0)
     }
 }
 

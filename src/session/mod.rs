@@ -6,6 +6,7 @@ mod config;
 mod folder;
 mod golden;
 mod on_gpu;
+mod resident;
 mod run;
 #[cfg(not(target_arch = "wasm32"))]
 mod tune;
@@ -16,8 +17,13 @@ mod wire;
 
 pub use bundle::Bundle;
 pub use golden::Golden;
-pub use on_gpu::{GpuSession, Loading, Output};
+pub use on_gpu::{GpuSession, Output};
+pub use resident::Loading;
+#[cfg(feature = "web-run")]
+pub(crate) use resident::Resident;
 pub use run::{Device, Session};
 #[cfg(not(target_arch = "wasm32"))]
 pub use tune::{Tuned, TunedStep, tune};
 pub use verify::{Check, Report, bound, end_to_end_bound, verify};
+#[cfg(feature = "web-run")]
+pub(crate) use wire::Network;

@@ -1,19 +1,14 @@
-//! A model on a GPU: fused, packed and uploaded once for each set of values asked for; executors by input shape.
+//! A model on a GPU: fused, packed and uploaded once for each set of values asked for.
 
 use super::Bundle;
+use super::resident::{Loading, Resident};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::gpu::{Executor, Gpu, Resizer, Timing, WeightBuffers};
-use crate::graph::Graph;
-use crate::kernels::resize_normalize::Resampling;
-use crate::passes;
-use crate::plan::{Plan, Target, WeightLayout};
-use crate::preprocess;
+use crate::gpu::{Executor, Gpu, Resizer, Timing};
+use crate::plan::Target;
 use crate::tensor::Tensor;
-use crate::zoo::Model;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// What an inference returns.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,41 +47,21 @@ impl Output {
 
 /// A model on a GPU; knows nothing of the CPU reference. Each concurrent run takes buffers of its own and all share
 /// the weights and pipelines.
-pub struct GpuSession<M = Model> {
-    gpu: Arc<Gpu>,
-    target: Target,
-    bundle: Bundle<M>,
+pub struct GpuSession {
+    bundle: Bundle,
+    plain: Resident,
     loading: Loading,
-    /// By the values that they keep.
-    variants: Mutex<Vec<(Vec<String>, Arc<Variant>)>>,
+    /// With further outputs, by their names.
+    keeping: Mutex<Vec<(Vec<String>, Arc<Resident>)>>,
 }
 
-/// The graph as fused for one set of kept values, with its weights on the device and idle executors.
-struct Variant {
-    graph: Graph,
-    layout: WeightLayout,
-    weights: WeightBuffers,
-    idle: Mutex<Vec<Executor>>,
-}
-
-/// How long the parts of putting a model on a device took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Loading {
-    /// Fusing the graph and planning for the model's own resolution.
-    pub plan: Duration,
-    /// Packing and uploading the weights.
-    pub upload: Duration,
-    /// Compiling the pipelines of that plan, meanwhile.
-    pub compile: Duration,
-}
-
-impl<M> GpuSession<M> {
+impl GpuSession {
     /// Packs and uploads the weights, in f32, and meanwhile compiles what the model's own resolution needs (of others
     /// it is the same but on maps so large that they need another tile).
     ///
     /// # Errors
     /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::Gpu`].
-    pub async fn new(gpu: Arc<Gpu>, bundle: Bundle<M>) -> Result<Self> {
+    pub async fn new(gpu: Arc<Gpu>, bundle: Bundle) -> Result<Self> {
         let target = gpu.target();
         Self::with_target(gpu, bundle, target).await
     }
@@ -95,22 +70,19 @@ impl<M> GpuSession<M> {
     ///
     /// # Errors
     /// As [`GpuSession::new`]; [`Error::BadInput`] where f16 cannot hold a weight.
-    pub async fn with_target(gpu: Arc<Gpu>, bundle: Bundle<M>, target: Target) -> Result<Self> {
-        let mut session = Self { gpu, target, bundle, loading: Loading::default(), variants: Mutex::default() };
-        let (variant, loading) = session.make(&[]).await?;
-        session.loading = loading;
-        session.variants = Mutex::new(vec![(Vec::new(), Arc::new(variant))]);
-        Ok(session)
+    pub async fn with_target(gpu: Arc<Gpu>, bundle: Bundle, target: Target) -> Result<Self> {
+        let (plain, loading) = put(&gpu, &target, &bundle, &[]).await?;
+        Ok(Self { bundle, plain, loading, keeping: Mutex::default() })
     }
 
     /// The model.
-    pub fn bundle(&self) -> &Bundle<M> {
+    pub fn bundle(&self) -> &Bundle {
         &self.bundle
     }
 
     /// The device.
     pub fn gpu(&self) -> &Arc<Gpu> {
-        &self.gpu
+        self.plain.gpu()
     }
 
     /// How long it took to put the model there.
@@ -120,7 +92,7 @@ impl<M> GpuSession<M> {
 
     /// What its plans are made for.
     pub fn target(&self) -> &Target {
-        &self.target
+        self.plain.target()
     }
 
     /// As [`super::Session::warm_up`].
@@ -128,9 +100,7 @@ impl<M> GpuSession<M> {
     /// # Errors
     /// As [`super::Session::run`].
     pub async fn warm_up(&self, shape: [usize; 3]) -> Result<()> {
-        let mut executor = self.executor(shape).await?;
-        executor.run(None).await?;
-        self.give_back(executor)
+        self.plain.warm_up(shape).await
     }
 
     /// As [`super::Session::run_keeping`].
@@ -138,32 +108,11 @@ impl<M> GpuSession<M> {
     /// # Errors
     /// As [`super::Session::run_keeping`].
     pub async fn run_keeping(&self, input: &Tensor, names: &[&str]) -> Result<Output> {
-        let names = names.iter().map(|n| n.to_string()).collect();
-        let (values, timing) = self.run_values(input, names).await?;
+        let (values, timing) = match names {
+            [] => self.plain.run(input).await?,
+            names => self.keeping(names).await?.run(input).await?,
+        };
         Ok(Output { values: values.into_iter().collect(), timing })
-    }
-
-    /// The same as a list, in the order of the outputs and then of the names.
-    pub(crate) async fn run_values(
-        &self,
-        input: &Tensor,
-        names: Vec<String>,
-    ) -> Result<(Vec<(String, Tensor)>, Timing)> {
-        let graph = &self.bundle.graph;
-        if input.shape.c != graph.in_channels {
-            let problem = format!("{} takes {} channels, got {} (NHWC)", graph.name, graph.in_channels, input.shape);
-            return Err(Error::bad("input", problem));
-        }
-        for name in &names {
-            graph.find(name)?;
-        }
-        let shape = [input.shape.n, input.shape.h, input.shape.w];
-        let variant = self.variant(&names).await?;
-        let mut executor = variant.executor(self, shape, &names).await?;
-        let (tensors, timing) = executor.run(Some(input)).await?;
-        let values = executor.plan().outputs.iter().map(|o| o.0.clone()).zip(tensors).collect();
-        variant.give_back(executor);
-        Ok((values, timing))
     }
 
     /// An executor for `[n, h, w]`: an idle one, or a new one. [`GpuSession::give_back`] keeps it for the next run.
@@ -171,7 +120,7 @@ impl<M> GpuSession<M> {
     /// # Errors
     /// As [`super::Session::run`].
     pub async fn executor(&self, shape: [usize; 3]) -> Result<Executor> {
-        self.variant(&[]).await?.executor(self, shape, &[]).await
+        self.plain.executor(shape).await
     }
 
     /// Keeps an executor of [`GpuSession::executor`] for later runs of its shape.
@@ -179,11 +128,7 @@ impl<M> GpuSession<M> {
     /// # Errors
     /// [`Error::DeviceLost`].
     pub fn give_back(&self, executor: Executor) -> Result<()> {
-        self.gpu.alive()?;
-        if let Some(variant) = self.known(&[]) {
-            variant.give_back(executor);
-        }
-        Ok(())
+        self.plain.give_back(executor)
     }
 
     /// A resizer of pictures of `width` x `height` pixels into the input of executors of up to `images` images, by
@@ -193,86 +138,30 @@ impl<M> GpuSession<M> {
     /// [`Error::BadInput`] when the model takes neither 3 nor 1 channel or a side is zero, [`Error::Limit`],
     /// [`Error::OutOfMemory`].
     pub async fn resizer(&self, width: usize, height: usize, images: usize) -> Result<Resizer> {
-        let channels = self.bundle.graph.in_channels;
-        if channels != 1 && channels != 3 {
-            let problem = format!("the model has {channels} input channels; a picture gives 3 (RGB) or 1 (grey)");
-            return Err(Error::bad("image", problem));
-        }
-        let facts = &self.bundle.preprocess;
-        let preprocess::Resampling { columns, rows } = preprocess::resampling(width, height, facts)?;
-        let plain = |axis: Vec<preprocess::Taps>| axis.into_iter().map(|t| (t.start, t.weights)).collect();
-        let resampling = Resampling {
-            picture: [width, height],
-            columns: plain(columns),
-            rows: plain(rows),
-            levels: preprocess::levels(facts, channels)?,
-            dtype: self.target.dtype,
-        };
-        Resizer::new(&self.gpu, resampling, images).await
+        self.plain.resizer(&self.bundle.preprocess, [width, height], images).await
     }
 
-    fn known(&self, names: &[String]) -> Option<Arc<Variant>> {
-        self.variants.lock().ok().and_then(|v| Some(Arc::clone(&v.iter().find(|v| v.0 == names)?.1)))
-    }
-
-    async fn variant(&self, names: &[String]) -> Result<Arc<Variant>> {
-        self.gpu.alive()?;
-        if let Some(variant) = self.known(names) {
-            return Ok(variant);
+    /// The model with these values among its outputs.
+    async fn keeping(&self, names: &[&str]) -> Result<Arc<Resident>> {
+        self.gpu().alive()?;
+        let known = self.keeping.lock().ok();
+        if let Some(known) = known.and_then(|k| Some(Arc::clone(&k.iter().find(|k| k.0 == names)?.1))) {
+            return Ok(known);
         }
-        let variant = Arc::new(self.make(names).await?.0);
-        if let Ok(mut variants) = self.variants.lock() {
-            variants.push((names.to_vec(), Arc::clone(&variant)));
+        let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+        let resident = Arc::new(put(self.gpu(), self.target(), &self.bundle, &names).await?.0);
+        if let Ok(mut keeping) = self.keeping.lock() {
+            keeping.push((names, Arc::clone(&resident)));
         }
-        Ok(variant)
-    }
-
-    /// Fuses, packs and uploads while the driver compiles, and says how long each took.
-    async fn make(&self, names: &[String]) -> Result<(Variant, Loading)> {
-        let (gpu, bundle) = (&self.gpu, &self.bundle);
-        let start = Clock::now();
-        let (graph, _) = passes::run(&bundle.graph, names);
-        let layout = WeightLayout::new(&graph, &self.target)?;
-        // Where the own resolution is too large for the device, whoever asks for it is told so.
-        let plan = Plan::new(&graph, &layout, &self.target, bundle.native(1), names).ok();
-        let (planned, before) = (start.elapsed(), gpu.compiled().time);
-        let upload = async {
-            let start = Clock::now();
-            let weights = WeightBuffers::new(gpu, &graph, &layout, &bundle.weights).await?;
-            Ok((weights, start.elapsed()))
-        };
-        let keys = plan.iter().flat_map(|plan| plan.keys());
-        let (weights, upload) = gpu.compile_while(keys, upload).await?;
-        bundle.weights.checkpoint().release();
-        let compile = gpu.compiled().time - before;
-        let loading = Loading { plan: planned, upload, compile };
-        Ok((Variant { graph, layout, weights, idle: Mutex::default() }, loading))
+        Ok(resident)
     }
 }
 
-impl Variant {
-    /// An idle executor for this shape, or a new one.
-    async fn executor<M>(&self, session: &GpuSession<M>, shape: [usize; 3], names: &[String]) -> Result<Executor> {
-        let fits = |executor: &Executor| {
-            let input = executor.plan().input;
-            [input.n, input.h, input.w] == shape
-        };
-        let idle = self.idle.lock().ok().and_then(|mut idle| {
-            let at = idle.iter().position(fits)?;
-            Some(idle.swap_remove(at))
-        });
-        match idle {
-            Some(executor) => Ok(executor),
-            None => {
-                let plan = Plan::new(&self.graph, &self.layout, &session.target, shape, names)?;
-                Executor::new(&session.gpu, &self.weights, plan).await
-            }
-        }
-    }
-
-    fn give_back(&self, executor: Executor) {
-        if let Ok(mut idle) = self.idle.lock() {
-            idle.push(executor);
-        }
-    }
+/// Fuses, packs and uploads the model with these values among its outputs.
+async fn put(gpu: &Arc<Gpu>, target: &Target, bundle: &Bundle, names: &[String]) -> Result<(Resident, Loading)> {
+    let start = Clock::now();
+    let graph = bundle.fused(names)?;
+    let fused = start.elapsed();
+    let (resident, loading) = Resident::new(gpu, target, graph, &bundle.weights, bundle.native(1)).await?;
+    Ok((resident, Loading { plan: loading.plan + fused, ..loading }))
 }

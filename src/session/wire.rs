@@ -1,17 +1,21 @@
-//! A model as bytes: what a device needs of it (graph, places of the weights in their file, preprocessing), so that the
-//! module which runs networks in a browser knows no architecture and no checkpoint's names.
+//! A model as bytes: what a device needs of it (the graph behind all passes, places of the weights in their file,
+//! preprocessing), so that the module which runs networks in a browser knows no architecture, no pass and no checkpoint's
+//! names.
 
 use super::Bundle;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::weights::Place;
+use crate::weights::{Place, Weights};
 use crate::wire::{Codec, Wire, wire_enum, wire_struct};
 use crate::zoo::{CropMode, Interpolation, Preprocess};
 
-struct Network {
-    graph: Graph,
+/// What [`Bundle::network`] writes.
+pub(crate) struct Network {
+    /// Behind all passes.
+    pub graph: Graph,
     places: Vec<Place>,
-    preprocess: Preprocess,
+    /// What the model expects of an image.
+    pub preprocess: Preprocess,
 }
 
 wire_struct!(Network { graph, places, preprocess });
@@ -37,38 +41,44 @@ impl Wire for Preprocess {
 }
 
 impl Bundle {
-    /// The bytes from which [`Bundle::from_network`] makes it again, with the file of its weights.
+    /// The bytes of a [`Network`] with the values of these names among its outputs.
     ///
     /// # Errors
-    /// [`Error::BadInput`] for weights that are not from a file, or a graph that passes have changed.
-    pub(crate) fn network(&self) -> Result<Vec<u8>> {
-        let places = self.weights.places(&self.graph)?;
-        let mut network = Network { graph: self.graph.clone(), places, preprocess: self.preprocess.clone() };
-        crate::wire::encode(&mut network)
-            .ok_or_else(|| Error::bad(&self.graph.name, "the graph is not as it was built"))
+    /// [`Error::Unknown`] for a name that the network does not have, [`Error::BadInput`] for weights that are not from a
+    /// file.
+    pub(crate) fn network(&self, names: &[String]) -> Result<Vec<u8>> {
+        let graph = self.fused(names)?;
+        let places = self.weights.places(&graph)?;
+        let mut network = Network { graph, places, preprocess: self.preprocess.clone() };
+        crate::wire::encode(&mut network).ok_or_else(|| Error::bad(&self.graph.name, "has what is in no list"))
     }
 }
 
-impl Bundle<()> {
-    /// What [`Bundle::network`] wrote, with the bytes of the file of weights that it was made for; `path` names that in
-    /// errors.
+impl Network {
+    /// What [`Bundle::network`] wrote.
     ///
     /// # Errors
-    /// [`Error::BadInput`] for other bytes, [`Error::Checkpoint`] or [`Error::Mismatch`] for a file with less or other
-    /// values than there must be.
-    pub(crate) fn from_network(network: &[u8], path: String, bytes: Vec<u8>) -> Result<Self> {
-        let network = crate::wire::decode::<Network>(network);
-        let Network { graph, places, preprocess } =
-            network.ok_or_else(|| Error::bad("network", "not written by this version of the package"))?;
-        graph.verify()?;
-        let weights = crate::weights::Weights::at_places(&graph, places, path, bytes)?;
-        Ok(Self { model: (), graph, weights, preprocess, labels: crate::vision::Labels::none() })
+    /// [`Error::BadInput`] for other bytes, [`Error::Architecture`].
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self> {
+        let network = crate::wire::decode::<Self>(bytes);
+        let network = network.ok_or_else(|| Error::bad("network", "not written by this version of the package"))?;
+        network.graph.verify()?;
+        Ok(network)
+    }
+
+    /// Its weights, from the bytes of the file that it was made for; `path` names that in errors.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] or [`Error::Mismatch`] for a file with less or other values than there must be.
+    pub(crate) fn weights(&mut self, path: String, file: Vec<u8>) -> Result<Weights> {
+        Weights::at_places(&self.graph, std::mem::take(&mut self.places), path, file)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::passes;
     use crate::weights::{Checkpoint, Synthetic, serialize};
     use crate::wire::{decode, encode};
     use crate::zoo;
@@ -77,8 +87,11 @@ mod tests {
     fn every_registered_graph_crosses() {
         for model in zoo::models() {
             let graph = model.build(&model.options()).unwrap();
-            let bytes = encode(&mut graph.clone()).unwrap();
-            assert_eq!(decode::<Graph>(&bytes), Some(graph), "{}", model.name);
+            for mut graph in [passes::run(&graph, &[]).0, graph] {
+                graph.aliases.clear();
+                let bytes = encode(&mut graph.clone()).unwrap();
+                assert_eq!(decode::<Graph>(&bytes), Some(graph), "{}", model.name);
+            }
         }
     }
 
@@ -96,22 +109,31 @@ mod tests {
     #[test]
     fn a_bundle_crosses_without_its_values() {
         let (bundle, file) = bundle();
-        let network = bundle.network().unwrap();
-        assert!(network.len() < 20_000, "{} bytes", network.len());
-        let here = Bundle::from_network(&network, "file".into(), file.clone()).unwrap();
-        assert_eq!((&here.graph, &here.preprocess), (&bundle.graph, &bundle.preprocess));
-        let whole = Bundle::new(bundle.model.clone(), Checkpoint::from_bytes("file", file).unwrap()).unwrap();
-        for id in 0..here.graph.params.len() {
-            assert_eq!(here.weights.values(&here.graph, id).unwrap(), whole.weights.values(&whole.graph, id).unwrap());
+        for names in [&[][..], &["blocks.1".to_string()]] {
+            let bytes = bundle.network(names).unwrap();
+            assert!(bytes.len() < 20_000, "{} bytes", bytes.len());
+            let mut here = Network::read(&bytes).unwrap();
+            let weights = here.weights("file".into(), file.clone()).unwrap();
+            let fused = bundle.fused(names).unwrap();
+            assert_eq!((&here.graph.nodes, &here.graph.outputs), (&fused.nodes, &fused.outputs));
+            assert_eq!(here.graph.outputs.len(), bundle.graph.outputs.len() + names.len());
+            assert_eq!(here.preprocess, bundle.preprocess);
+            let whole =
+                Bundle::new(bundle.model.clone(), Checkpoint::from_bytes("file", file.clone()).unwrap()).unwrap();
+            for id in 0..fused.params.len() {
+                assert_eq!(weights.values(&here.graph, id).unwrap(), whole.weights.values(&fused, id).unwrap());
+            }
         }
+        assert!(matches!(bundle.network(&["blocks.99".into()]), Err(Error::Unknown { .. })));
     }
 
     #[test]
     fn another_network_or_file_is_an_error() {
         let (bundle, file) = bundle();
-        let network = bundle.network().unwrap();
+        let network = bundle.network(&[]).unwrap();
         let error = |network: &[u8], file: &[u8]| {
-            Bundle::from_network(network, "file".into(), file.to_vec()).map(|_| ()).unwrap_err()
+            let weights = Network::read(network).and_then(|mut n| n.weights("file".into(), file.to_vec()));
+            weights.map(|_| ()).unwrap_err()
         };
         assert!(matches!(error(&network[1..], &file), Error::BadInput { .. }));
         assert!(matches!(error(&network, &file[..file.len() - 1]), Error::Checkpoint { .. }));

@@ -2,7 +2,7 @@
 
 use super::error::js;
 use crate::error::{Error, Result};
-use crate::gpu::{Gpu, Select};
+use crate::gpu::Gpu;
 use crate::plan::Target;
 use crate::tensor::{Dtype, Shape, Tensor};
 use js_sys::Promise;
@@ -21,7 +21,7 @@ impl Engine {
     /// Opens what `navigator.gpu` offers at the moment of the call: a promise of an [`Engine`], rejected with
     /// [`crate::Error::NoAdapter`].
     pub fn open() -> Promise {
-        let mut opening = Box::pin(Gpu::open(&Select::Auto));
+        let mut opening = Box::pin(Gpu::offered());
         // An `async fn` would first look at `navigator.gpu` in a later task.
         let asked = opening.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         promise(async move {
@@ -40,7 +40,10 @@ impl Engine {
         let dtype = match dtype {
             None | Some("f32") => Dtype::F32,
             Some("f16") => Dtype::F16,
-            Some(other) => return Err(Error::unknown("dtype", other, ["f32", "f16"])),
+            Some(other) => {
+                let nearest = ["f32", "f16"].map(String::from).to_vec();
+                return Err(Error::Unknown { kind: "dtype", name: other.into(), nearest });
+            }
         };
         Ok(Target { dtype, ..self.0.target() })
     }
@@ -48,8 +51,10 @@ impl Engine {
 
 /// A promise of what `work` returns. Behind a pointer, so that the code which drives it is there once.
 pub(super) fn promise(work: impl Future<Output = Result<JsValue>> + 'static) -> Promise {
-    let work: Pin<Box<dyn Future<Output = Result<JsValue>>>> = Box::pin(work);
-    future_to_promise(async move { work.await.map_err(js) })
+    fn driven(work: Pin<Box<dyn Future<Output = Result<JsValue>>>>) -> Promise {
+        future_to_promise(async move { work.await.map_err(js) })
+    }
+    driven(Box::pin(work))
 }
 
 /// A tensor from its values and `[N, H, W, C]`.

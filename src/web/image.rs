@@ -19,9 +19,9 @@ impl Model {
     pub fn run_images(&self, images: Vec<JsValue>, sizes: Vec<u32>) -> Promise {
         let model = Rc::clone(&self.0);
         promise(async move {
-            let mut executor = model.session.executor(model.session.bundle().native(images.len())).await?;
+            let mut executor = model.executor(images.len()).await?;
             let outputs = model.run_images_on(&mut executor, &images, &sizes).await;
-            model.session.give_back(executor)?;
+            model.resident.give_back(executor)?;
             outputs
         })
     }
@@ -48,7 +48,7 @@ impl Loaded {
         if let Some(resizer) = known.filter(|r| r.picture() == picture && r.images() >= images) {
             return Ok(resizer);
         }
-        let resizer = Arc::new(self.session.resizer(picture[0], picture[1], images).await?);
+        let resizer = Arc::new(self.resident.resizer(&self.preprocess, picture, images).await?);
         *self.resizer.borrow_mut() = Some(Arc::clone(&resizer));
         Ok(resizer)
     }

@@ -1,8 +1,9 @@
 //! What JavaScript calls in a browser. Thin: everything is in `session`; facts and numbers cross the border as plain
 //! objects and typed arrays. `web/index.js` is the package around it, and where users' documentation is.
 //!
-//! It is compiled three times, into a module for each feature, of which a page loads what it needs: `web-run` runs a
-//! network that it gets as bytes; `web-zoo` makes these from a checkpoint's header; `web-reference` verifies.
+//! It is compiled three times, into a module for each feature, of which a page loads what it needs: `web-run` plans and
+//! runs a network that it gets as bytes; `web-zoo` makes these, behind all passes, from a checkpoint's header;
+//! `web-reference` verifies.
 
 #[cfg(any(feature = "web-run", feature = "web-reference"))]
 mod engine;

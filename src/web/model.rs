@@ -4,13 +4,14 @@ use super::engine::{Engine, promise, tensor};
 use super::error::js;
 use super::values::{list, numbers, object};
 use crate::error::Result;
-use crate::gpu::{Resizer, Timing};
+use crate::gpu::{Executor, Gpu, Resizer, Timing};
 use crate::kernels::AdapterClass;
-use crate::passes;
-use crate::plan::{Plan, WeightLayout};
-use crate::session::{Bundle, GpuSession};
+use crate::plan::Target;
+use crate::session::{Network, Resident};
 use crate::tensor::Tensor;
 use crate::vision;
+use crate::weights::Weights;
+use crate::zoo::Preprocess;
 use js_sys::{Array, Float32Array, Promise};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -28,14 +29,14 @@ impl Engine {
     /// for. They are stored as `dtype`, f32 or f16.
     ///
     /// # Errors
-    /// [`crate::Error::Unknown`] for another `dtype`, and those of [`Bundle::from_network`] and
-    /// [`GpuSession::with_target`].
+    /// [`crate::Error::Unknown`] for another `dtype`, and those of [`Network::read`], [`Network::weights`] and
+    /// [`Resident::new`].
     pub fn load(&self, network: Vec<u8>, name: String, bytes: Vec<u8>, dtype: Option<String>) -> Promise {
         let (gpu, target) = (Arc::clone(&self.0), self.target(dtype.as_deref()));
         promise(async move {
-            let bundle = Bundle::from_network(&network, name, bytes)?;
-            let session = GpuSession::with_target(gpu, bundle, target?).await?;
-            Ok(Model(Rc::new(Loaded { session, resizer: RefCell::default() })).into())
+            let mut network = Network::read(&network)?;
+            let weights = network.weights(name, bytes)?;
+            Loaded::put(&gpu, &target?, network, weights).await
         })
     }
 }
@@ -57,53 +58,80 @@ pub struct Model(pub(super) Rc<Loaded>);
 
 /// What a model's promises share with it.
 pub(super) struct Loaded {
-    pub(super) session: GpuSession<()>,
+    pub(super) resident: Resident,
+    weights: Weights,
+    pub(super) preprocess: Preprocess,
     /// That of the pictures seen last: a camera's frames are all of one size.
     pub(super) resizer: RefCell<Option<Arc<Resizer>>>,
 }
 
+impl Loaded {
+    async fn put(gpu: &Arc<Gpu>, target: &Target, network: Network, weights: Weights) -> Result<JsValue> {
+        let Network { graph, preprocess, .. } = network;
+        let (resident, _) = Resident::new(gpu, target, graph, &weights, preprocess.batch(1)).await?;
+        Ok(Model(Rc::new(Self { resident, weights, preprocess, resizer: RefCell::default() })).into())
+    }
+
+    /// An executor for `n` images of the model's own size.
+    pub(super) async fn executor(&self, n: usize) -> Result<Executor> {
+        self.resident.executor(self.preprocess.batch(n)).await
+    }
+}
+
 #[wasm_bindgen]
 impl Model {
+    /// The same model with other outputs: `network` is another one for the same file.
+    ///
+    /// # Errors
+    /// Those of [`Engine::load`].
+    pub fn with_network(&self, network: Vec<u8>) -> Promise {
+        let model = Rc::clone(&self.0);
+        promise(async move {
+            let resident = &model.resident;
+            Loaded::put(resident.gpu(), resident.target(), Network::read(&network)?, model.weights.clone()).await
+        })
+    }
+
     /// Shapes, plan and counters for a batch of `n` at the model's own size.
     ///
     /// # Errors
     /// Those of [`crate::plan::Plan::new`].
     pub fn describe(&self, n: usize) -> Result<JsValue, JsValue> {
-        describe(&self.0.session, n).map_err(js)
+        describe(&self.0, n).map_err(js)
     }
 
     /// Compiles and runs once for a batch of `n`, so that the first result is as fast as the next.
     ///
     /// # Errors
-    /// Those of [`GpuSession::warm_up`].
+    /// Those of [`Resident::warm_up`].
     pub fn warm_up(&self, n: usize) -> Promise {
         let model = Rc::clone(&self.0);
         promise(async move {
-            model.session.warm_up(model.session.bundle().native(n)).await?;
+            model.resident.warm_up(model.preprocess.batch(n)).await?;
             Ok(JsValue::UNDEFINED)
         })
     }
 
-    /// Runs a normalised NHWC batch. Returns what [`outputs`] says, for the outputs and every value of `keep`.
+    /// Runs a normalised NHWC batch. Returns what [`outputs`] says.
     ///
     /// # Errors
-    /// Those of [`GpuSession::run_keeping`].
-    pub fn run(&self, input: Vec<f32>, shape: Vec<u32>, keep: Vec<String>) -> Promise {
+    /// Those of [`Resident::run`].
+    pub fn run(&self, input: Vec<f32>, shape: Vec<u32>) -> Promise {
         let model = Rc::clone(&self.0);
         promise(async move {
-            let (values, timing) = model.session.run_values(&tensor(input, &shape)?, keep).await?;
+            let (values, timing) = model.resident.run(&tensor(input, &shape)?).await?;
             Ok(outputs(values.iter().map(|(name, value)| (name, value)), timing))
         })
     }
 
     /// The safetensors bytes or tensors it was loaded from.
     pub fn checkpoint(&self) -> Result<Vec<u8>, JsValue> {
-        let checkpoint = self.0.session.bundle().weights.checkpoint();
+        let checkpoint = self.0.weights.checkpoint();
         checkpoint.bytes().map(<[u8]>::to_vec).ok_or_else(|| JsValue::from_str("these weights are not from a file"))
     }
 }
 
-fn facts(gpu: &crate::gpu::Gpu) -> JsValue {
+fn facts(gpu: &Gpu) -> JsValue {
     let (facts, caps) = (gpu.facts(), &gpu.facts().caps);
     let class = match facts.class() {
         AdapterClass::Gpu => "Gpu",
@@ -122,11 +150,8 @@ fn facts(gpu: &crate::gpu::Gpu) -> JsValue {
     ])
 }
 
-fn describe(session: &GpuSession<()>, n: usize) -> Result<JsValue> {
-    let bundle = session.bundle();
-    let (graph, _) = passes::run(&bundle.graph, &[]);
-    let target = session.target();
-    let plan = Plan::new(&graph, &WeightLayout::new(&graph, target)?, target, bundle.native(n), &[])?;
+fn describe(model: &Loaded, n: usize) -> Result<JsValue> {
+    let plan = model.resident.plan(model.preprocess.batch(n))?;
     let counters = &plan.counters;
     let steps = plan.steps.iter().zip(&plan.labels).map(|(step, label)| {
         object([
@@ -138,9 +163,9 @@ fn describe(session: &GpuSession<()>, n: usize) -> Result<JsValue> {
             ("madds", (step.madds as f64).into()),
         ])
     });
-    let input = bundle.native(n).into_iter().chain([bundle.graph.in_channels]);
+    let input = [plan.input.n, plan.input.h, plan.input.w, plan.input.c];
     Ok(object([
-        ("input", list(input.map(|side| (side as u32).into()))),
+        ("input", list(input.into_iter().map(|side| (side as u32).into()))),
         (
             "counters",
             numbers!(counters, dispatches pipelines bytes_moved weight_bytes intermediate_bytes live_set_bytes io_bytes madds),

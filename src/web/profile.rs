@@ -20,9 +20,9 @@ impl Model {
     pub fn profile(&self, n: usize) -> Promise {
         let model = Rc::clone(&self.0);
         promise(async move {
-            let executor = model.session.executor(model.session.bundle().native(n)).await?;
+            let executor = model.executor(n).await?;
             let times = executor.profile().await;
-            model.session.give_back(executor)?;
+            model.resident.give_back(executor)?;
             let times = times?;
             let milliseconds = times.iter().map(|t| (t.time.as_secs_f64() * 1e3).into());
             Ok(object([("ms", list(milliseconds)), ("gpuClock", times.iter().all(|t| t.gpu_clock).into())]))
@@ -36,9 +36,9 @@ impl Model {
     pub fn phases(&self, image: JsValue, size: Vec<u32>) -> Promise {
         let model = Rc::clone(&self.0);
         promise(async move {
-            let mut executor = model.session.executor(model.session.bundle().native(1)).await?;
+            let mut executor = model.executor(1).await?;
             let phases = model.phases_on(&mut executor, image, &size).await;
-            model.session.give_back(executor)?;
+            model.resident.give_back(executor)?;
             Ok(list(phases?.into_iter().map(JsValue::from)))
         })
     }
@@ -46,7 +46,7 @@ impl Model {
 
 impl Loaded {
     async fn phases_on(&self, executor: &mut Executor, image: JsValue, size: &[u32]) -> Result<Vec<f64>> {
-        let gpu = self.session.gpu();
+        let gpu = self.resident.gpu();
         let mut laps = Vec::new();
         let mut start = Clock::now();
         let mut lap = || {

@@ -29,10 +29,11 @@ pub fn models() -> JsValue {
 
 /// What the header of a safetensors file and its `size` in bytes say of a model. Its architecture is `arch`, or what the
 /// text of a `config.json` says, or what the file itself says or fits. Returns what there is to know of it, and
-/// `network`: the bytes that the module which runs it wants with the file.
+/// `network`: the bytes that the module which runs it wants with the file, with the values named in `keep` among its
+/// outputs.
 ///
 /// # Errors
-/// [`crate::Error::Unknown`] for a name that no model has, and those of [`Bundle::new`] and [`Bundle::with_config`].
+/// [`crate::Error::Unknown`] for a name that no model, or no value of it, has, and those of [`Bundle::new`] and [`Bundle::with_config`].
 #[wasm_bindgen]
 pub fn network(
     name: String,
@@ -40,16 +41,17 @@ pub fn network(
     size: usize,
     arch: Option<String>,
     config: Option<String>,
+    keep: Vec<String>,
 ) -> Result<JsValue, JsValue> {
     let bundle = Checkpoint::from_header(name, &head, size).and_then(|checkpoint| match (arch, config) {
         (Some(arch), _) => Bundle::new(zoo::find(&arch)?, checkpoint),
         (None, Some(config)) => Bundle::with_config("config.json", &config, checkpoint),
         (None, None) => Bundle::from_checkpoint(checkpoint),
     });
-    bundle.and_then(|bundle| describe(&bundle)).map_err(js)
+    bundle.and_then(|bundle| describe(&bundle, &keep)).map_err(js)
 }
 
-fn describe(bundle: &Bundle) -> Result<JsValue> {
+fn describe(bundle: &Bundle, keep: &[String]) -> Result<JsValue> {
     Ok(object([
         ("name", bundle.model.name.as_str().into()),
         ("family", bundle.model.family.into()),
@@ -57,7 +59,7 @@ fn describe(bundle: &Bundle) -> Result<JsValue> {
         ("classes", (bundle.num_classes() as u32).into()),
         ("labels", bundle.labels.own().map(|names| list(names.iter().map(JsValue::from))).into()),
         ("preprocess", preprocess(&bundle.preprocess)),
-        ("network", Uint8Array::from(bundle.network()?.as_slice()).into()),
+        ("network", Uint8Array::from(bundle.network(keep)?.as_slice()).into()),
     ]))
 }
 

@@ -9,7 +9,7 @@ use safetensors::Dtype;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Where one parameter of a graph is.
+/// Where one stored parameter of a graph is.
 pub(crate) struct Place {
     /// The file's name of it, where that is not the graph's.
     name: Option<String>,
@@ -23,7 +23,7 @@ wire_struct!(Place { name, dtype, ahead, back });
 wire_enum!(Dtype { F32, F16, BF16, F64 });
 
 impl Weights {
-    /// The place of each parameter of `graph` in the file they are from, in order.
+    /// The place of each stored parameter of `graph` in the file they are from, in order.
     ///
     /// # Errors
     /// [`Error::BadInput`] for a parameter that is not in a file.
@@ -39,7 +39,7 @@ impl Weights {
             last = range.start;
             Ok(Place { name, dtype: *dtype, ahead, back })
         };
-        graph.params.iter().map(&mut place).collect()
+        graph.stored_params().map(&mut place).collect()
     }
 
     /// The weights of `graph` at these places of the file `bytes`; `path` names it in errors. Their values are checked
@@ -61,14 +61,14 @@ impl Weights {
             let name = place.name.unwrap_or_else(|| param.name.clone());
             Some(Entry { name, shape: param.shape.clone(), data: Data::Stored(place.dtype, range) })
         };
-        let entries = graph.params.iter().zip(places).map_while(entry).collect::<Vec<_>>();
-        if entries.len() < graph.params.len() {
+        let entries = graph.stored_params().zip(places).map_while(entry).collect::<Vec<_>>();
+        if entries.len() < graph.stored_params().count() {
             let problem = "truncated: not all of its tensors are there".into();
             return Err(Error::Checkpoint { path, problem });
         }
         let checkpoint =
             Arc::new(Checkpoint::with_entries(path, Bytes::Memory(bytes.into()), entries, BTreeMap::new())?);
-        let places = graph.params.iter().enumerate().map(|(i, param)| (param.name.clone(), i)).collect();
+        let places = graph.stored_params().enumerate().map(|(i, param)| (param.name.clone(), i)).collect();
         Self::checked(graph, checkpoint, places, Vec::new())
     }
 }

@@ -54,6 +54,12 @@ pub struct Preprocess {
 }
 
 impl Preprocess {
+    /// Shape of a batch of `n` images: `[n, h, w]`.
+    pub(crate) const fn batch(&self, n: usize) -> [usize; 3] {
+        let [h, w] = self.size;
+        [n, h, w]
+    }
+
     /// 224 x 224, 87.5 % crop, bicubic, ImageNet's mean and deviation per channel (PyTorch-trained models).
     pub const IMAGENET: Self = Self {
         size: [224, 224],
