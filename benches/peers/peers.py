@@ -67,13 +67,14 @@ def with_package(path, packages):
 @functools.cache
 def program(work, crate, folder, tuner):
     """A Rust peer's program, built here; for one network, whose weights go into its folder, where `folder` is given."""
-    features = ["--features", "autotune"] if crate == "burn" and tuner else []
-    kept = folder and folder / "-".join([crate, *features[1:]])
+    features = ["--features", "burn-peer/autotune"] if crate == "burn" and tuner else []
+    kept = folder and folder / (crate + "-autotune" * bool(features))
     if kept and kept.exists():
         return kept
+    # --workspace: the same features of common dependencies for all of them, so that none is built twice.
     print(f"building {crate}" + (f" for {folder.name}" if folder else ""), file=sys.stderr)
     run(["cargo", "build", "--release", "--locked", "--manifest-path", HERE / "rust/Cargo.toml", "--target-dir", work / "rust",
-         "--package", crate + "-peer", *features], env=dict(os.environ, MODEL=str(folder)))
+         "--workspace", "--bin", crate + "-peer", *features], env=dict(os.environ, MODEL=str(folder)))
     built = work / f"rust/release/{crate}-peer"
     return Path(shutil.copy(built, kept)) if kept else built
 
