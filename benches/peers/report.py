@@ -36,7 +36,7 @@ def result(rows, case, peer):
         "ratio": median / statistics.median(ours) if ours else None,
         "cold": cold[0]["start_ms"], "start": statistics.median(r["start_ms"] for r in warm), "memory": max(r["peak_rss_mb"] for r in mine),
         "dispatches": cold[0].get("counted") or cold[0].get("dispatches"),
-        "error": max(r["rel_err"] for r in mine), "others": max(r["others_cores"] for r in warm),
+        "error": max(r["rel_err"] for r in mine), "others": max(r["others_cores"] for r in mine),
     }
 
 
@@ -78,7 +78,7 @@ def plot(results):
     names = [p for p in PEERS if p != "mbconv" and any(r["peer"] == p for rs in results.values() for r in rs)]
     logs = [0, *(math.log10(r["ratio"]) for rs in results.values() for r in rs if r.get("ratio"))]
     axis = math.floor(2 * min(logs)) / 2, math.ceil(2 * max(logs)) / 2
-    width, height = LEFT + PANEL * len(results) + 8, TOP + ROW * len(names) + 28
+    width, height = max(LEFT + PANEL * len(results) + 8, 560), TOP + ROW * len(names) + 28
     labels = [f'<text x="12" y="{TOP + ROW * i + 15}">{html.escape(PEERS[name].label)}</text>' for i, name in enumerate(names)]
     panels = [panel(LEFT + PANEL * i, axis, names, title(case), results[case]) for i, case in enumerate(results)]
     return "\n".join([
