@@ -114,7 +114,7 @@ fn main(
     let quads = min(params.rolled.y, at_n.quads);
     for (var j = 0u; j < quads; j++) {
         for (var i = 0u; i < used; i++) {
-            store(first + row + i, n + j, a.r0);
+            store(first + row + i, n + j, params.act, params.join, a.r0);
             a = Rows(a.r1, a.r2, a.r3, a.r0);
         }
         a = b;

@@ -1,4 +1,5 @@
-//! The last 1x1 convolution and the mean over positions, in one. Shader: `shaders/head_pool.wgsl`.
+//! The last 1x1 convolution and the mean over positions, in one. Shaders: `shaders/head_pool.wgsl` and, with
+//! weights shared by quad swaps, `shaders/head_pool_swap.wgsl`.
 
 use super::{AdapterClass, KernelKey, Launch, grid, indexable};
 use crate::error::Result;
@@ -6,6 +7,8 @@ use crate::graph::Activation;
 
 /// Name of the family.
 pub const NAME: &str = "head_pool";
+/// Name of the family with quad swaps.
+pub const SWAP_NAME: &str = "head_pool_swap";
 
 /// `y = mean_p act(sum_k x[p] * w + bias)`, `[N, 1, 1, C_out]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,18 +58,23 @@ pub struct Variant {
     pub parts: u32,
     /// Keeps the loops over the tile rolled: a far smaller program.
     pub roll: bool,
+    /// Four lanes share weights by quad swaps: the tile of `shaders/common/swap.wgsl`, which fixes the rest.
+    pub swap: bool,
 }
 
-const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true };
-const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false };
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true, swap: false };
+const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false, swap: false };
+/// SwiftShader's tile.
+const SWAP: Variant = Variant { rows: 7, cols: 1, wg_x: 4, parts: 1, roll: false, swap: true };
 
 /// Every row; all compute the same up to the order of the sum over positions.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU, SWAP];
 
 /// The default row.
 pub fn choose(_: &Args, class: AdapterClass) -> Variant {
     match class {
-        AdapterClass::Software | AdapterClass::SwiftShader | AdapterClass::SoftwareSubgroup => SOFTWARE,
+        AdapterClass::SwiftShader => SWAP,
+        AdapterClass::Software | AdapterClass::SoftwareSubgroup => SOFTWARE,
         AdapterClass::Gpu => GPU,
     }
 }
@@ -86,16 +94,13 @@ pub fn launch(args: &Args, class: AdapterClass) -> Result<Launch> {
 pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let (cin4, cout4) = (args.c_in.div_ceil(4), args.c_out.div_ceil(4));
     indexable(NAME, (args.n * args.pixels * cin4) as u64)?;
-    let key = KernelKey::new(
-        NAME,
-        &[
-            ("COLS", variant.cols),
-            ("PARTS", variant.parts),
-            ("ROLL", variant.roll.into()),
-            ("ROWS", variant.rows),
-            ("WG_X", variant.wg_x),
-        ],
-    );
+    let lanes = [("ROWS", variant.rows), ("WG_X", variant.wg_x)];
+    let key = if variant.swap {
+        KernelKey::new(SWAP_NAME, &[&lanes[..], &[("ACT", args.act.code())]].concat())
+    } else {
+        let tile = [("COLS", variant.cols), ("PARTS", variant.parts), ("ROLL", variant.roll.into())];
+        KernelKey::new(NAME, &[&lanes[..], &tile].concat())
+    };
     let params = Params {
         pixels: args.pixels as u32,
         cin4: cin4 as u32,

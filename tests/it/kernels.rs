@@ -6,8 +6,8 @@ use mbconv::graph::{
     Activation, Conv2d, ConvArgs, Graph, Join, Node, NodeId, Op, Param, ParamId, Source, SqueezeExcite,
 };
 use mbconv::kernels::{
-    Channels, KernelKey, Launch, Role, SUBGROUP_LANES, Window, conv, depthwise, elementwise, global_pool, head_pool,
-    l2_norm, pointwise, squeeze_excite,
+    Channels, KernelKey, Launch, QUAD_LANES, Role, SUBGROUP_LANES, Window, conv, depthwise, elementwise, global_pool,
+    head_pool, l2_norm, pointwise, squeeze_excite,
 };
 use mbconv::plan::{Buffer, BufferRole, Fuse, Plan, Target, Value, ValueKind, WeightLayout};
 use mbconv::tensor::{Dtype, Padding};
@@ -154,20 +154,28 @@ fn slide(padding: Padding, x: Shape, kernel: usize, stride: usize) -> Window {
     Window::over(x, padding, kernel, stride).unwrap()
 }
 
-/// Whether the adapter can run a row of the pointwise table; says so where not.
-fn runs(gpu: &Gpu, variant: &pointwise::Variant) -> bool {
-    let runs = !variant.subgroup || gpu.facts().subgroup_lanes >= SUBGROUP_LANES;
+/// Whether the adapter can run a row that wants so many lanes in a subgroup; says so where not.
+fn runs(gpu: &Gpu, variant: &impl std::fmt::Debug, wanted: u32) -> bool {
+    let runs = gpu.facts().subgroup_lanes >= wanted;
     if !runs {
-        eprintln!("SKIPPED: {} has no subgroups of {SUBGROUP_LANES} lanes: {variant:?}", gpu.facts());
+        eprintln!("SKIPPED: {} has no subgroups of {wanted} lanes: {variant:?}", gpu.facts());
     }
     runs
+}
+
+fn lanes(variant: &pointwise::Variant) -> u32 {
+    match variant {
+        pointwise::Variant { subgroup: true, .. } => SUBGROUP_LANES,
+        pointwise::Variant { swap: true, .. } => QUAD_LANES,
+        _ => 0,
+    }
 }
 
 #[test]
 fn pointwise_rows() {
     for gpu in gpus() {
         for variant in pointwise::VARIANTS {
-            if !runs(&gpu, variant) {
+            if !runs(&gpu, variant, lanes(variant)) {
                 continue;
             }
             for (i, &act) in ACTIVATIONS.iter().enumerate() {
@@ -342,6 +350,9 @@ fn squeeze_excite_rows() {
 fn head_pool_rows() {
     for gpu in gpus() {
         for variant in head_pool::VARIANTS {
+            if !runs(&gpu, variant, if variant.swap { QUAD_LANES } else { 0 }) {
+                continue;
+            }
             for (i, &act) in ACTIVATIONS.iter().enumerate() {
                 let x = Shape::new(1 + i % 3, 1 + i, 7, 5 + 40 * i);
                 let out = 3 + 30 * i;

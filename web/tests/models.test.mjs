@@ -153,7 +153,7 @@ test('profile names every dispatch and counts the calls across the border', asyn
 test('every kernel of every registered model passes the browser’s compiler, within the default limits', async () => {
   const { count, problems } = await page.evaluate(async () => {
     const kernels = await (await window.reference()).kernels();
-    const device = await (await navigator.gpu.requestAdapter()).requestDevice();
+    const device = await (await navigator.gpu.requestAdapter()).requestDevice({ requiredFeatures: ['subgroups'] });
     const [modules, problems] = [new Map(), []];
     const compile = async ({ key, code, constants }) => {
       if (!modules.has(code)) modules.set(code, device.createShaderModule({ code }));
