@@ -39,15 +39,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     for (var row = 0u; row < pixels; row += 4u * ROWS) {
         let position = row + lane;
         let rows = rows_of(group.z * pixels, position, pixels - 1u, params.cin4, 0u);
-        let s = product(rows, params.cin4, min(quad, params.cout4 - 1u), params.cout4);
-        total = add_up(total, s.s0, position < pixels);
-        if (ROWS > 1u) {
-            total = add_up(total, s.s1, position + 4u < pixels);
-            total = add_up(total, s.s2, position + 8u < pixels);
-            total = add_up(total, s.s3, position + 12u < pixels);
-            total = add_up(total, s.s4, position + 16u < pixels);
-            total = add_up(total, s.s5, position + 20u < pixels);
-            total = add_up(total, s.s6, position + 24u < pixels);
+        var s = product(rows, params.cin4, min(quad, params.cout4 - 1u), params.cout4);
+        for (var i = 0u; i < ROWS; i++) {
+            total = add_up(total, s.s0, position + 4u * i < pixels);
+            s = moved_up(s);
         }
     }
     // Each lane has sums of all four quads over its own positions.

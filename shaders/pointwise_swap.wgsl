@@ -43,15 +43,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     let first = group.z * params.pixels;
     gates = group.z * params.x4 + tile.k0;
     let rows = rows_of(first, position, last, params.x4, tile.k0);
-    let s = product(rows, params.cin4, min(tile.n + lane, params.cout4 - 1u), params.cout4);
-    let quads = tile.quads;
-    finish(s.s0, first + position, tile.n, lane, select(0u, quads, position <= last));
-    if (ROWS > 1u) {
-        finish(s.s1, first + position + 4u, tile.n, lane, select(0u, quads, position + 4u <= last));
-        finish(s.s2, first + position + 8u, tile.n, lane, select(0u, quads, position + 8u <= last));
-        finish(s.s3, first + position + 12u, tile.n, lane, select(0u, quads, position + 12u <= last));
-        finish(s.s4, first + position + 16u, tile.n, lane, select(0u, quads, position + 16u <= last));
-        finish(s.s5, first + position + 20u, tile.n, lane, select(0u, quads, position + 20u <= last));
-        finish(s.s6, first + position + 24u, tile.n, lane, select(0u, quads, position + 24u <= last));
+    var s = product(rows, params.cin4, min(tile.n + lane, params.cout4 - 1u), params.cout4);
+    // What stores sums is there once: written out for each position it took most of the time to compile.
+    for (var i = 0u; i < ROWS; i++) {
+        let at = position + 4u * i;
+        finish(s.s0, first + at, tile.n, lane, select(0u, tile.quads, at <= last));
+        s = moved_up(s);
     }
 }

@@ -4,7 +4,7 @@
 //
 // Lane l computes ROWS positions, 1 or 7, x four output quads: column r of its sums is quad l ^ r of the tile. Weights as in
 // pointwise.wgsl; the shader declares the bindings `input` and `weights`, and `gate_of`, what input quads are multiplied
-// by. Loops stay loops there, so everything is written out.
+// by. Loops stay loops there, so what is done for each input is written out.
 
 override ROWS: u32 = 7u;
 
@@ -90,4 +90,12 @@ fn product(rows: Rows, cin4: u32, column: u32, cout4: u32) -> Sums {
         at += 4u * cout4;
     }
     return s;
+}
+
+// The sums of the next position first.
+fn moved_up(s: Sums) -> Sums {
+    if (ROWS == 1u) {
+        return s;
+    }
+    return Sums(s.s1, s.s2, s.s3, s.s4, s.s5, s.s6, s.s6);
 }
