@@ -110,9 +110,9 @@ test('verify finds a shader that computes something else', async () => {
   const { checks, passes } = await page.evaluate(async () => {
     const real = GPUDevice.prototype.createShaderModule;
     GPUDevice.prototype.createShaderModule = function (descriptor) {
-      return real.call(this, { ...descriptor, code: descriptor.code.replace('x.y*w[1]', 'x.y*w[2]') });
+      return real.call(this, { ...descriptor, code: descriptor.code.replace('w.w1*x', 'w.w2*x') });
     };
-    const device = await (await navigator.gpu.requestAdapter()).requestDevice();
+    const device = await (await navigator.gpu.requestAdapter()).requestDevice({ requiredFeatures: ['subgroups'] });
     const model = await mbconv.load({ device });
     const report = await model.verify({ shape: [1, 64, 64, 3] });
     GPUDevice.prototype.createShaderModule = real;
