@@ -27,13 +27,13 @@ fn load(c: Corner, tap: vec2<u32>, image: u32, quad: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), v, y >= 0 && y <= bottom && x >= 0 && x <= right);
 }
 
-fn store(position: u32, quad: u32, sum: vec4<f32>) {
+fn store(position: u32, quad: u32, act: u32, join: u32, sum: vec4<f32>) {
     let at = position * params.cout4 + quad;
     var other = vec4<f32>(0.0);
     if (RESIDUAL == 1u) {
         other = first_channels(unpack(residual[at]), quad, params.joined);
     }
-    output[at] = repack(activate_joined(params.act, params.join, sum, other));
+    output[at] = repack(activate_joined(act, join, sum, other));
 }
 
 @compute @workgroup_size(WG_X)

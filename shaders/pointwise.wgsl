@@ -62,7 +62,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_
             for (var part = 1u; part < PARTS; part++) {
                 sum += shared_sums[(((part - 1u) * ROWS + i) * COLS + j) * WG_X + local.x];
             }
-            store(first + i - unused, n + j, sum);
+            store(first + i - unused, n + j, params.act, params.join, sum);
             sums = push_col(sums, sum);
         }
         tile = pop_row(tile);

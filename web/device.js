@@ -13,7 +13,8 @@ export function handOver(device, adapter, open) {
     info: {
       description: [info.vendor, info.architecture, info.description].filter(Boolean).join(' '),
       isFallbackAdapter: info.isFallbackAdapter ?? adapter.isFallbackAdapter ?? false,
-      subgroupMinSize: info.subgroupMinSize ?? 0,
+      // 0 where shaders may not use them: wgpu does not know the feature in browsers.
+      subgroupMinSize: device.features.has('subgroups') ? (info.subgroupMinSize ?? 0) : 0,
       subgroupMaxSize: info.subgroupMaxSize ?? 0,
     },
     requestDevice: async () => device,

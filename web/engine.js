@@ -55,7 +55,7 @@ async function openDevice() {
   try {
     const device = await adapter.requestDevice({
       label: 'mbconv',
-      requiredFeatures: ['timestamp-query'].filter((f) => adapter.features.has(f)),
+      requiredFeatures: ['timestamp-query', 'subgroups'].filter((f) => adapter.features.has(f)),
       requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
     });
     device.addEventListener('uncapturederror', (event) => console.error(`mbconv: ${event.error.message}`));

@@ -48,7 +48,10 @@ export interface LoadOptions {
   dtype?: 'f32' | 'f16';
   /** Names of the classes: a list, or a text with one a line or a JSON list. ImageNet's for 1000 classes if left out. */
   labels?: string[] | string | URL | Blob;
-  /** A device of your own, with at least WebGPU's default limits. It stays yours: it is never destroyed. */
+  /**
+   * A device of your own, with at least WebGPU's default limits; with the feature `subgroups` SwiftShader is faster. It stays
+   * yours: it is never destroyed.
+   */
   device?: GPUDevice;
   /** Called as the weights arrive. */
   onProgress?: (progress: Progress) => void;

@@ -5,7 +5,7 @@ fn store_tile(tile: Tile, position: u32, used: u32, n: u32, quads: u32) {
     for (var j = 0u; j < quads; j++) {
         var rows = t.a;
         for (var i = 0u; i < used; i++) {
-            store(position + i, n + j, rows.r0);
+            store(position + i, n + j, params.act, params.join, rows.r0);
             rows = Rows(rows.r1, rows.r2, rows.r3, rows.r0);
         }
         t = Tile(t.b, t.c, t.d, t.a);

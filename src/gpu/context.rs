@@ -3,7 +3,7 @@
 use super::pipeline_cache::PipelineCache;
 use super::pipelines::Pipelines;
 use crate::error::{Error, Result};
-use crate::kernels::{AdapterClass, SUBGROUP_LANES, Words};
+use crate::kernels::{AdapterClass, QUAD_LANES, SUBGROUP_LANES, Words};
 use crate::plan::{Caps, Target};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -43,7 +43,6 @@ pub struct AdapterFacts {
 
 impl AdapterFacts {
     fn new(index: usize, info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Self {
-        // Browsers demand a directive in the shader text that naga does not accept: no subgroup operations there.
         let subgroups = features.contains(wgpu::Features::SUBGROUP);
         let native = info.backend != wgpu::Backend::BrowserWebGpu;
         Self {
@@ -57,7 +56,8 @@ impl AdapterFacts {
             f16: features.contains(wgpu::Features::SHADER_F16),
             int64: features.contains(wgpu::Features::SHADER_INT64),
             subgroups,
-            subgroup_lanes: if subgroups && native { info.subgroup_min_size } else { 0 },
+            // For browsers wgpu does not know the feature; what hands their devices over says 0 without it.
+            subgroup_lanes: if subgroups || !native { info.subgroup_min_size } else { 0 },
         }
     }
 
@@ -66,10 +66,10 @@ impl AdapterFacts {
         let known = ["llvmpipe", "lavapipe", "swiftshader", "basic render"];
         if self.kind != "Cpu" && !known.iter().any(|k| mentions(&self.name, k)) {
             AdapterClass::Gpu
-        } else if self.subgroup_lanes >= SUBGROUP_LANES {
-            AdapterClass::SoftwareSubgroup
-        } else if mentions(&self.name, "swiftshader") {
+        } else if self.subgroup_lanes >= QUAD_LANES && mentions(&self.name, "swiftshader") {
             AdapterClass::SwiftShader
+        } else if self.subgroup_lanes >= SUBGROUP_LANES && !cfg!(feature = "web") {
+            AdapterClass::SoftwareSubgroup
         } else {
             AdapterClass::Software
         }
@@ -376,6 +376,7 @@ mod tests {
             (facts("llvmpipe", "Other", 0, false, false), Software, Words::Plain),
             (facts("Microsoft Basic Render Driver", "Cpu", 4, true, true), Software, Words::Wide),
             (facts("SwiftShader Device", "Cpu", 4, true, true), SwiftShader, Words::Half),
+            (facts("SwiftShader Device", "Cpu", 0, false, false), Software, Words::Plain),
         ] {
             assert_eq!((facts.class(), facts.words()), (class, words), "{facts}");
         }

@@ -1,5 +1,5 @@
 //! The last 1x1 convolution and the mean over positions, in one. Shaders: `shaders/head_pool.wgsl` and, with weights
-//! shared by subgroup broadcasts, `shaders/head_pool_subgroup.wgsl`.
+//! shared by subgroup broadcasts or by quad swaps, `shaders/head_pool_subgroup.wgsl` and `shaders/head_pool_swap.wgsl`.
 
 use super::{AdapterClass, KernelKey, Launch, grid, indexable};
 use crate::error::Result;
@@ -9,6 +9,8 @@ use crate::graph::Activation;
 pub const NAME: &str = "head_pool";
 /// Name of the family with subgroup broadcasts.
 pub const SUBGROUP_NAME: &str = "head_pool_subgroup";
+/// Name of the family with quad swaps.
+pub const SWAP_NAME: &str = "head_pool_swap";
 
 /// `y = mean_p act(sum_k x[p] * w + bias)`, `[N, 1, 1, C_out]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,20 +65,27 @@ pub struct Variant {
     /// Lanes lie along positions and share weights by broadcasts: the tile of `shaders/common/subgroup_tile.wgsl`, which
     /// fixes all the rest.
     pub subgroup: bool,
+    /// Four lanes share weights by quad swaps: the tile of `shaders/common/swap.wgsl`, which fixes the rest.
+    pub swap: bool,
 }
 
-const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: false };
-const SOFTWARE_SUBGROUP: Variant = Variant { rows: 4, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: true };
-const SOFTWARE_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, parts: 1, roll: false, subgroup: false };
-const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false };
+const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false, swap: false };
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, parts: 1, roll: true, ..GPU };
+/// A software adapter's tile where subgroups may be used.
+const SOFTWARE_SUBGROUP: Variant = Variant { rows: 4, cols: 4, parts: 1, roll: true, subgroup: true, ..GPU };
+/// A software adapter's product with one vector.
+const SOFTWARE_VECTOR: Variant = Variant { rows: 1, cols: 1, parts: 1, ..GPU };
+/// SwiftShader's tile.
+const SWAP: Variant = Variant { rows: 7, cols: 1, wg_x: 4, parts: 1, swap: true, ..GPU };
 
 /// Every row; all compute the same up to the order of the sum over positions.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, SOFTWARE_VECTOR, GPU];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, SOFTWARE_VECTOR, GPU, SWAP];
 
 /// The default row.
 pub fn choose(args: &Args, class: AdapterClass) -> Variant {
     match class {
-        AdapterClass::Software | AdapterClass::SwiftShader => SOFTWARE,
+        AdapterClass::SwiftShader => SWAP,
+        AdapterClass::Software => SOFTWARE,
         AdapterClass::SoftwareSubgroup if args.vector => SOFTWARE_VECTOR,
         AdapterClass::SoftwareSubgroup => SOFTWARE_SUBGROUP,
         AdapterClass::Gpu => GPU,
@@ -98,16 +107,14 @@ pub fn launch(args: &Args, class: AdapterClass) -> Result<Launch> {
 pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let (cin4, cout4) = (args.c_in.div_ceil(4), args.c_out.div_ceil(4));
     indexable(NAME, (args.n * args.pixels * cin4) as u64)?;
-    let consts = [
-        ("COLS", variant.cols),
-        ("PARTS", variant.parts),
-        ("ROLL", variant.roll.into()),
-        ("ROWS", variant.rows),
-        ("WG_X", variant.wg_x),
-    ];
-    let key = match variant.subgroup {
-        true => KernelKey::new(SUBGROUP_NAME, &[("WG_X", variant.wg_x)]),
-        false => KernelKey::new(NAME, &consts),
+    let lanes = [("ROWS", variant.rows), ("WG_X", variant.wg_x)];
+    let key = match variant {
+        Variant { subgroup: true, .. } => KernelKey::new(SUBGROUP_NAME, &lanes[1..]),
+        Variant { swap: true, .. } => KernelKey::new(SWAP_NAME, &[&lanes[..], &[("ACT", args.act.code())]].concat()),
+        _ => {
+            let tile = [("COLS", variant.cols), ("PARTS", variant.parts), ("ROLL", variant.roll.into())];
+            KernelKey::new(NAME, &[&lanes[..], &tile].concat())
+        }
     };
     let quads = if variant.subgroup { variant.cols } else { variant.cols * variant.wg_x };
     let params = Params {

@@ -114,15 +114,16 @@ pub enum AdapterClass {
     Gpu,
     /// A CPU that poses as one (lavapipe, SwiftShader, WARP): no workgroup barriers, few large tiles.
     Software,
-    /// SwiftShader, which Chromium brings: a load is one instruction where four lanes read neighbouring or equal
-    /// addresses.
+    /// SwiftShader with subgroup operations, which Chromium brings: loads cost far more than arithmetic.
     SwiftShader,
     /// Such a CPU whose device has [`SUBGROUP_LANES`] lanes or more in every subgroup.
     SoftwareSubgroup,
 }
 
-/// Lanes of a subgroup that kernels with subgroup operations rely on.
+/// Lanes of a subgroup that kernels with broadcasts rely on.
 pub const SUBGROUP_LANES: u32 = 8;
+/// Lanes of a subgroup that kernels with quad swaps rely on.
+pub const QUAD_LANES: u32 = 4;
 
 /// A kernel family: one shader and what it binds.
 #[derive(Clone, Copy, Debug)]
@@ -131,8 +132,8 @@ pub struct Family {
     pub name: &'static str,
     /// What the shader binds; [`Role`]'s discriminants are the binding numbers.
     pub bindings: &'static [Role],
-    /// Whether its device must have subgroup operations (and [`SUBGROUP_LANES`]).
-    pub subgroups: bool,
+    /// How many lanes every subgroup of its device must have; 0 where it has no subgroup operations.
+    pub subgroup_lanes: u32,
     /// The WGSL pieces in order, behind those of [`Storage`].
     parts: &'static [&'static str],
     /// Bytes of workgroup memory of a key.
@@ -145,12 +146,12 @@ const CONV: &str = wgsl!("common/conv.wgsl");
 const HEAD_POOL: &str = wgsl!("common/head_pool.wgsl");
 const PLACE: &str = wgsl!("common/place.wgsl");
 const POINTWISE: &str = wgsl!("common/pointwise.wgsl");
-const POINTWISE_QUADS: &str = wgsl!("common/pointwise_quads.wgsl");
-// Browsers have no subgroup operations for wgpu.
+// No adapter of a browser is known to gain from these.
 #[cfg(not(feature = "web"))]
 const SUBGROUP_STORE: &str = wgsl!("common/subgroup_store.wgsl");
 #[cfg(not(feature = "web"))]
 const SUBGROUP_TILE: &str = wgsl!("common/subgroup_tile.wgsl");
+const SWAP: &str = wgsl!("common/swap.wgsl");
 const TILE: &str = wgsl!("common/tile.wgsl");
 
 /// Every family.
@@ -158,38 +159,29 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: pointwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
-        subgroups: false,
-        parts: &[ACTIVATION, JOIN, TILE, PLACE, POINTWISE, POINTWISE_QUADS, wgsl!("pointwise.wgsl")],
+        subgroup_lanes: 0,
+        parts: &[ACTIVATION, JOIN, TILE, PLACE, POINTWISE, wgsl!("pointwise.wgsl")],
         workgroup_bytes: pointwise::workgroup_bytes,
     },
     #[cfg(not(feature = "web"))]
     Family {
         name: pointwise::SUBGROUP_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
-        subgroups: true,
-        parts: &[
-            ACTIVATION,
-            JOIN,
-            PLACE,
-            POINTWISE,
-            POINTWISE_QUADS,
-            SUBGROUP_TILE,
-            SUBGROUP_STORE,
-            wgsl!("pointwise_subgroup.wgsl"),
-        ],
+        subgroup_lanes: SUBGROUP_LANES,
+        parts: &[ACTIVATION, JOIN, PLACE, POINTWISE, SUBGROUP_TILE, SUBGROUP_STORE, wgsl!("pointwise_subgroup.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
-        name: pointwise::LANES_NAME,
+        name: pointwise::SWAP_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
-        subgroups: false,
-        parts: &[ACTIVATION, JOIN, PLACE, POINTWISE, wgsl!("pointwise_lanes.wgsl")],
+        subgroup_lanes: QUAD_LANES,
+        parts: &[ACTIVATION, JOIN, PLACE, POINTWISE, SWAP, wgsl!("pointwise_swap.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: depthwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::Squeeze],
-        subgroups: false,
+        subgroup_lanes: 0,
         parts: &[ACTIVATION, JOIN, wgsl!("depthwise.wgsl")],
         workgroup_bytes: |_| 0,
     },
@@ -204,14 +196,14 @@ pub const FAMILIES: &[Family] = &[
             Role::Squeeze,
             Role::NextWeights,
         ],
-        subgroups: false,
+        subgroup_lanes: 0,
         parts: &[ACTIVATION, JOIN, fused::SHARED, fused::EXPAND, wgsl!("expand_depthwise.wgsl")],
         workgroup_bytes: |_| fused::BYTES,
     },
     Family {
         name: depthwise_pointwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::NextWeights],
-        subgroups: false,
+        subgroup_lanes: 0,
         parts: &[ACTIVATION, JOIN, fused::SHARED, fused::PROJECT, wgsl!("depthwise_pointwise.wgsl")],
         workgroup_bytes: |_| fused::BYTES,
     },
@@ -226,14 +218,14 @@ pub const FAMILIES: &[Family] = &[
             Role::NextWeights,
             Role::LastWeights,
         ],
-        subgroups: false,
+        subgroup_lanes: 0,
         parts: &[ACTIVATION, JOIN, fused::SHARED, fused::EXPAND, fused::PROJECT, wgsl!("inverted_residual.wgsl")],
         workgroup_bytes: |_| fused::BYTES,
     },
     Family {
         name: conv::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual],
-        subgroups: false,
+        subgroup_lanes: 0,
         parts: &[ACTIVATION, JOIN, TILE, PLACE, CONV, wgsl!("conv.wgsl")],
         workgroup_bytes: |_| 0,
     },
@@ -241,21 +233,21 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: conv::SUBGROUP_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual],
-        subgroups: true,
+        subgroup_lanes: SUBGROUP_LANES,
         parts: &[ACTIVATION, JOIN, PLACE, CONV, SUBGROUP_TILE, SUBGROUP_STORE, wgsl!("conv_subgroup.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: squeeze_excite::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
-        subgroups: false,
+        subgroup_lanes: 0,
         parts: &[ACTIVATION, wgsl!("squeeze_excite.wgsl")],
         workgroup_bytes: squeeze_excite::workgroup_bytes,
     },
     Family {
         name: head_pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
-        subgroups: false,
+        subgroup_lanes: 0,
         parts: &[ACTIVATION, TILE, HEAD_POOL, wgsl!("head_pool.wgsl")],
         workgroup_bytes: head_pool::workgroup_bytes,
     },
@@ -263,49 +255,56 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: head_pool::SUBGROUP_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
-        subgroups: true,
+        subgroup_lanes: SUBGROUP_LANES,
         parts: &[ACTIVATION, HEAD_POOL, SUBGROUP_TILE, wgsl!("head_pool_subgroup.wgsl")],
+        workgroup_bytes: |_| 0,
+    },
+    Family {
+        name: head_pool::SWAP_NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
+        subgroup_lanes: QUAD_LANES,
+        parts: &[ACTIVATION, HEAD_POOL, SWAP, wgsl!("head_pool_swap.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: global_pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output],
-        subgroups: false,
+        subgroup_lanes: 0,
         parts: &[wgsl!("global_pool.wgsl")],
         workgroup_bytes: global_pool::workgroup_bytes,
     },
     Family {
         name: resize_normalize::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
-        subgroups: false,
+        subgroup_lanes: 0,
         parts: &[wgsl!("resize_normalize.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: elementwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output, Role::Gate, Role::Residual],
-        subgroups: false,
+        subgroup_lanes: 0,
         parts: &[ACTIVATION, JOIN, wgsl!("elementwise.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: l2_norm::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
-        subgroups: false,
+        subgroup_lanes: 0,
         parts: &[ACTIVATION, JOIN, wgsl!("l2_norm.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output],
-        subgroups: false,
+        subgroup_lanes: 0,
         parts: &[wgsl!("pool.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
         name: channel_copy::NAME,
         bindings: &[Role::Params, Role::Input, Role::Output, Role::Residual],
-        subgroups: false,
+        subgroup_lanes: 0,
         parts: &[wgsl!("channel_copy.wgsl")],
         workgroup_bytes: |_| 0,
     },
@@ -320,7 +319,12 @@ pub fn family(name: &str) -> Option<&'static Family> {
 /// `shaders/<shader>.wgsl`.
 pub fn source(key: &KernelKey) -> Option<Cow<'static, str>> {
     let family = family(key.shader)?;
-    Some(Cow::Owned([&key.storage.prelude()[..], family.parts].concat().join("\n")))
+    let mut parts = [&key.storage.prelude()[..], family.parts].concat();
+    // Browsers demand the directive, naga does not know it.
+    if cfg!(feature = "web") && family.subgroup_lanes > 0 {
+        parts.insert(0, "enable subgroups;");
+    }
+    Some(Cow::Owned(parts.join("\n")))
 }
 
 impl KernelKey {

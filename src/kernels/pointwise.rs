@@ -1,5 +1,5 @@
 //! 1x1 convolutions and linear layers as a matrix product. Shaders: `shaders/pointwise.wgsl` and, with weights shared
-//! by subgroup broadcasts, `shaders/pointwise_subgroup.wgsl`.
+//! by subgroup broadcasts and by quad swaps, `shaders/pointwise_subgroup.wgsl` and `shaders/pointwise_swap.wgsl`.
 
 use super::{AdapterClass, Channels, KernelKey, Launch, grid, indexable, join_code};
 use crate::error::Result;
@@ -9,8 +9,8 @@ use crate::graph::{Activation, Join};
 pub const NAME: &str = "pointwise";
 /// Name of the family with subgroup broadcasts.
 pub const SUBGROUP_NAME: &str = "pointwise_subgroup";
-/// Name of the family with neighbouring channels in neighbouring lanes.
-pub const LANES_NAME: &str = "pointwise_lanes";
+/// Name of the family with quad swaps.
+pub const SWAP_NAME: &str = "pointwise_swap";
 
 /// `y = act(sum_k (x * gate) * w + bias)` at each of `n * pixels` positions, joined with another tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,27 +89,29 @@ pub struct Variant {
     /// Lanes lie along positions and share weights by broadcasts: the tile of `shaders/pointwise_subgroup.wgsl`, which
     /// fixes `rows`, `cols` and `parts`; `wg_x` is a multiple of [`super::SUBGROUP_LANES`].
     pub subgroup: bool,
-    /// Neighbouring lanes take neighbouring channels: the tile of `shaders/pointwise_lanes.wgsl`, which fixes `rows`,
-    /// `cols` (quads of single channels here) and `parts`.
-    pub lanes: bool,
+    /// Four lanes share weights by quad swaps: the tile of `shaders/common/swap.wgsl`, where `rows` is 1 or 7; it fixes
+    /// `cols`, `wg_x` and `parts`.
+    pub swap: bool,
 }
 
 /// A software adapter's tile, for single vectors too.
-const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: false, lanes: false };
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: false, swap: false };
 /// A software adapter's tile where subgroups may be used.
 const SOFTWARE_SUBGROUP: Variant =
-    Variant { rows: 4, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: true, lanes: false };
+    Variant { rows: 4, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: true, swap: false };
 /// SwiftShader's tile.
-const LANES: Variant = Variant { rows: 8, cols: 2, wg_x: 4, parts: 1, roll: false, subgroup: false, lanes: true };
+const SWAP: Variant = Variant { rows: 7, cols: 4, wg_x: 4, parts: 1, roll: false, subgroup: false, swap: true };
+/// SwiftShader's product with one vector.
+const SWAP_VECTOR: Variant = Variant { rows: 1, ..SWAP };
 /// A GPU's tile.
-const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, parts: 1, roll: false, subgroup: false, lanes: false };
+const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, parts: 1, roll: false, subgroup: false, swap: false };
 /// A GPU's tile where there are few outputs.
-const GPU_SPLIT: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false, lanes: false };
+const GPU_SPLIT: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false, swap: false };
 /// A GPU's product with one vector.
-const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false, lanes: false };
+const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false, swap: false };
 
 /// Every row; all compute the same up to the order of sums.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, LANES, GPU, GPU_SPLIT, GPU_VECTOR];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, SWAP, GPU, GPU_SPLIT, GPU_VECTOR, SWAP_VECTOR];
 
 /// From this many channels on (of the wider side), a mobile network's maps have few positions for a large GPU.
 const WIDE: usize = 240;
@@ -122,7 +124,8 @@ pub fn choose(args: &Args, class: AdapterClass) -> Variant {
     let split = c_in.max(c_out) >= WIDE && c_in >= MIN_SHARED;
     match class {
         AdapterClass::SoftwareSubgroup if !args.vector => SOFTWARE_SUBGROUP,
-        AdapterClass::SwiftShader => LANES,
+        AdapterClass::SwiftShader if args.vector => SWAP_VECTOR,
+        AdapterClass::SwiftShader => SWAP,
         AdapterClass::Software | AdapterClass::SoftwareSubgroup => SOFTWARE,
         AdapterClass::Gpu if args.vector => GPU_VECTOR,
         AdapterClass::Gpu if split => GPU_SPLIT,
@@ -149,23 +152,24 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let y4 = if interleave { (2 * channels.c_out).div_ceil(4) } else { channels.out4() };
     let total = args.n * args.pixels;
     indexable(NAME, total as u64 * channels.whole4().max(y4).max(args.other.div_ceil(4)) as u64)?;
-    // Of single channels, a workgroup has eight a lane.
-    let tile = if variant.lanes { 2 * variant.wg_x } else { variant.cols };
-    let group_tiles = channels.group4().div_ceil(tile as usize);
+    let group_tiles = channels.group4().div_ceil(variant.cols as usize);
     let (tiles_n, wg) = (group_tiles * channels.products(), variant.wg_x as usize);
     let groups = |pixels: usize| match variant.subgroup {
         true => pixels.div_ceil(variant.rows as usize * wg) * tiles_n,
-        false if variant.lanes => pixels.div_ceil(variant.rows as usize),
+        false if variant.swap => pixels.div_ceil(variant.rows as usize * wg),
         false => (pixels.div_ceil(variant.rows as usize) * tiles_n).div_ceil(wg),
     };
-    let across = if variant.lanes { tiles_n } else { 1 };
+    let across = if variant.swap { tiles_n } else { 1 };
     let flat = !args.gate && groups(total) as u64 <= super::MAX_GROUPS;
     let (pixels, slices) = if flat { (total, 1) } else { (args.pixels, args.n) };
     let [join, joined] = join_code(args.join);
     let (name, mut consts) = match variant {
         Variant { subgroup: true, .. } => (SUBGROUP_NAME, vec![("GATE", args.gate.into()), ("WG_X", variant.wg_x)]),
-        Variant { lanes: true, .. } => {
-            (LANES_NAME, vec![("ACT", args.act.code()), ("GATE", args.gate.into()), ("WG_X", variant.wg_x)])
+        Variant { swap: true, .. } => {
+            // Projections share a pipeline, whether they have a shortcut or not.
+            let joins = args.join.is_some() || args.act == Activation::Identity;
+            let consts = [("ACT", args.act.code()), ("GATE", args.gate.into()), ("JOIN", joins.into())];
+            (SWAP_NAME, [&consts[..], &[("ROWS", variant.rows), ("WG_X", variant.wg_x)]].concat())
         }
         _ => {
             let tile = [("COLS", variant.cols), ("PARTS", variant.parts), ("ROLL", variant.roll.into())];
@@ -202,7 +206,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
 
 /// Whether the result of a launch may take the place of the other tensor: see [`in_place`]. By turns, channels move.
 pub fn sums_in_place(key: &KernelKey) -> bool {
-    [NAME, SUBGROUP_NAME, LANES_NAME].contains(&key.shader) && key.constant("INTERLEAVE", 0) == 0
+    [NAME, SUBGROUP_NAME, SWAP_NAME].contains(&key.shader) && key.constant("INTERLEAVE", 0) == 0
 }
 
 /// Lets the result take the place of the other tensor, of the same shape: each invocation reads what it adds from

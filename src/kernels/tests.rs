@@ -127,12 +127,14 @@ fn conv_args(n: usize, h: usize, kernel: usize, stride: usize) -> conv::Args {
 /// What the web offers, and subgroup operations where a family needs them.
 fn validator(family: &Family) -> naga::valid::Validator {
     use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
-    if !family.subgroups {
+    if family.subgroup_lanes == 0 {
         return Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32);
     }
     let mut validator =
         Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32);
-    validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::BALLOT);
+    validator
+        .subgroup_stages(ShaderStages::COMPUTE)
+        .subgroup_operations(SubgroupOperationSet::BALLOT | SubgroupOperationSet::QUAD_FRAGMENT_COMPUTE);
     validator
 }
 
@@ -201,7 +203,7 @@ fn tint_accepts_every_key() {
     keys.dedup();
     for key in keys {
         let (wgsl, out) = (dir.path().join(format!("{}.wgsl", key.shader)), dir.path().join("out.wgsl"));
-        let enable = if family(key.shader).unwrap().subgroups { "enable subgroups;\n" } else { "" };
+        let enable = if family(key.shader).unwrap().subgroup_lanes > 0 { "enable subgroups;\n" } else { "" };
         std::fs::write(&wgsl, format!("{enable}{}", source(&key).unwrap())).unwrap();
         let overrides: Vec<String> = key.consts.iter().map(|c| format!("{}={}", c.0, c.1)).collect();
         let mut tint = std::process::Command::new("tint");
@@ -443,10 +445,8 @@ fn grids_cover_every_output() {
             };
             let p: &pointwise::Params = bytemuck::from_bytes(&l.params);
             let invocations = l.grid[..2].iter().product::<u32>() as usize * v.wg_x as usize;
-            // Four lanes of single channels do what one lane of a quad does.
-            let (tiles_n, cols) = if v.lanes { (p.tiles_n * v.wg_x, 2) } else { (p.tiles_n, v.cols) };
-            assert!(invocations / tiles_n as usize * v.rows as usize >= p.pixels as usize, "{}", l.key);
-            assert!((tiles_n * cols) as usize * 4 >= c_out);
+            assert!(invocations / p.tiles_n as usize * v.rows as usize >= p.pixels as usize, "{}", l.key);
+            assert!((p.tiles_n * v.cols) as usize * 4 >= c_out);
             assert_eq!(p.pixels as usize * l.grid[2] as usize, n * pixels);
             assert!(!gate || l.grid[2] as usize == n);
         }

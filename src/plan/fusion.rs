@@ -183,7 +183,7 @@ impl Args {
 
     /// The kernel's name, and how many times it computes the first two of the convolutions.
     fn kernel(&self, target: &Target) -> (&'static str, [f64; 2]) {
-        let class = target.rows();
+        let class = target.class;
         match self {
             Self::ExpandDepthwise(args) => {
                 let computed = expand_depthwise::tiles(&args.window, &expand_depthwise::choose(args, class)).1;

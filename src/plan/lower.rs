@@ -97,7 +97,7 @@ struct Lowering<'a> {
 
 impl Lowering<'_> {
     fn node(&mut self, id: NodeId) -> Result<()> {
-        let (graph, class) = (self.graph, self.target.rows());
+        let (graph, class) = (self.graph, self.target.class);
         let node = &graph.nodes[id];
         let (x, y) = (self.shapes[node.inputs[0]], self.shapes[id]);
         match node.op {
@@ -123,7 +123,7 @@ impl Lowering<'_> {
     }
 
     fn conv(&mut self, id: NodeId, conv: &Conv2d) -> Result<()> {
-        let class = self.target.rows();
+        let class = self.target.class;
         let x = self.shapes[self.graph.nodes[id].inputs[0]];
         let y = self.shapes[id];
         let head = conv.first.is_none() && conv.shuffle == 1 && !conv.gate && !conv.join.is_some();
@@ -166,7 +166,7 @@ impl Lowering<'_> {
 
     /// The launch of the next step by its family's default row, or the one that the target's tuning has for it.
     fn launch<A: Rows>(&mut self, args: &A) -> Result<A::Launched> {
-        let class = self.target.rows();
+        let class = self.target.class;
         #[cfg(not(target_arch = "wasm32"))]
         if self.target.tuning != tuning::Tuning::Default {
             let network = tuning::network(&self.graph.name, self.shapes[0], self.target.dtype);
@@ -263,7 +263,7 @@ impl Lowering<'_> {
     fn pool(&mut self, id: NodeId, pool: &Pool) -> Result<()> {
         let x = self.shapes[self.graph.nodes[id].inputs[0]];
         let window = self.window(id, x, pool.padding, pool.kernel, pool.stride)?;
-        let launch = pool::launch(&pool::Args { window, c: x.c, kind: pool.kind }, self.target.rows())?;
+        let launch = pool::launch(&pool::Args { window, c: x.c, kind: pool.kind }, self.target.class)?;
         self.push(id, launch, self.inputs(id), ValueKind::Node(id), self.shapes[id])
     }
 
@@ -275,7 +275,7 @@ impl Lowering<'_> {
             _ => (false, None),
         };
         let args = elementwise::Args { n: shape.n, pixels: shape.pixels(), c: shape.c, act, gate, residual };
-        let launch = elementwise::launch(&args, self.target.rows())?;
+        let launch = elementwise::launch(&args, self.target.class)?;
         self.push(id, launch, self.operands(id, gate), ValueKind::Node(id), shape)
     }
 
@@ -285,7 +285,7 @@ impl Lowering<'_> {
         let (n, pixels, other) = (x.n, x.pixels(), inputs.get(1).map_or(0, |&other| self.shapes[other].c));
         let launch = channel_copy::launch(
             &channel_copy::Args { n, pixels, c: x.c, first, from_a, other, groups },
-            self.target.rows(),
+            self.target.class,
         )?;
         self.push(id, launch, self.operands(id, false), ValueKind::Node(id), y)
     }

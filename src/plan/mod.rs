@@ -241,14 +241,6 @@ impl Target {
     pub const fn web() -> Self {
         Self::new(Caps::web_default(), AdapterClass::Gpu)
     }
-
-    /// Which rows of the kernel tables to take: SwiftShader's own read f32 only.
-    pub fn rows(&self) -> AdapterClass {
-        match (self.class, self.dtype) {
-            (AdapterClass::SwiftShader, Dtype::F16) => AdapterClass::Software,
-            (class, _) => class,
-        }
-    }
 }
 
 impl Plan {

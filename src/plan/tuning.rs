@@ -2,7 +2,7 @@
 
 use super::{Caps, Rates, Step, Target};
 use crate::error::{Error, Result};
-use crate::kernels::{self, KernelKey, Rows, pointwise};
+use crate::kernels::{self, KernelKey, Rows};
 use crate::tensor::{Dtype, Shape};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,8 +25,8 @@ pub enum Tuning {
     Row {
         /// The place.
         place: usize,
-        /// Whether the device has subgroups of [`kernels::SUBGROUP_LANES`] lanes.
-        subgroups: bool,
+        /// The fewest lanes of the device's subgroups.
+        subgroup_lanes: u32,
     },
 }
 
@@ -88,23 +88,21 @@ impl Tuning {
                 let wanted = networks.get(network)?.get(&problem(args))?;
                 A::ROWS.iter().find(|row| text(row) == *wanted).copied()
             }
-            &Self::Row { place, subgroups } => {
+            &Self::Row { place, subgroup_lanes } => {
                 let row = A::ROWS.get(place)?;
                 let launched = args.launch_with(row).ok()?;
-                runs(&launched.as_ref().key, target, subgroups).then_some(*row)
+                runs(&launched.as_ref().key, target, subgroup_lanes).then_some(*row)
             }
         }
     }
 }
 
 /// Whether a device can run a pipeline.
-fn runs(key: &KernelKey, Target { caps, dtype, .. }: &Target, subgroups: bool) -> bool {
+fn runs(key: &KernelKey, Target { caps, .. }: &Target, subgroup_lanes: u32) -> bool {
     let lanes: u32 = key.workgroup().iter().product();
-    let wants_subgroups = kernels::family(key.shader).is_some_and(|family| family.subgroups);
-    // That shader reads single numbers, which are f32.
-    let reads = *dtype == Dtype::F32 || key.shader != pointwise::LANES_NAME;
+    let wanted = kernels::family(key.shader).map_or(0, |family| family.subgroup_lanes);
     let fits = lanes <= caps.max_invocations && key.workgroup_bytes() <= caps.max_workgroup_bytes;
-    fits && reads && (subgroups || !wants_subgroups)
+    fits && subgroup_lanes >= wanted
 }
 
 /// What was measured of a row for a problem.

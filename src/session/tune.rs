@@ -9,7 +9,7 @@ use super::{Bundle, end_to_end_bound};
 use crate::error::Result;
 use crate::gpu::{Executor, Gpu, Timing, WeightBuffers};
 use crate::graph::{Graph, NodeId};
-use crate::kernels::{self, AdapterClass, SUBGROUP_LANES};
+use crate::kernels::{self, AdapterClass};
 use crate::passes;
 use crate::plan::tuning::{self, Measured, Problem};
 use crate::plan::{Plan, Target, Tuning, ValueKind, WeightLayout};
@@ -82,11 +82,11 @@ pub async fn tune(
     // No measurements: the default rows, with the problems that they solve.
     let mut default = Executor::new(gpu, &weights, plan(measured(&BTreeMap::new()))?).await?;
     let mut bench = Bench::new(gpu, &graph, target, &default, input).await?;
-    let subgroups = gpu.facts().subgroup_lanes >= SUBGROUP_LANES;
+    let subgroup_lanes = gpu.facts().subgroup_lanes;
     let places = kernels::most_rows();
     for place in 0..places {
         progress(place, places);
-        let rows = bench.worth_measuring(&plan(Tuning::Row { place, subgroups })?);
+        let rows = bench.worth_measuring(&plan(Tuning::Row { place, subgroup_lanes })?);
         if !rows.is_empty() {
             let candidate = Executor::new(gpu, &weights, plan(measured(&rows))?).await?;
             bench.measure(&candidate, repeats).await?;
@@ -385,7 +385,7 @@ mod tests {
         let found = |sabotage: bool| {
             let mut bench = block_on(Bench::new(&gpu, &graph, &target, &default, &input)).unwrap();
             // The row with place 0 that the pruning leaves, or place 3 where that is the default.
-            let rows = [0, 3].map(|place| plan(Tuning::Row { place, subgroups: false }));
+            let rows = [0, 3].map(|place| plan(Tuning::Row { place, subgroup_lanes: 0 }));
             let rows = rows.iter().map(|plan| bench.worth_measuring(plan)).find(|rows| !rows.is_empty()).unwrap();
             let mut candidate = plan(measured(rows));
             let choices = candidate.choices.iter().zip(&default.plan().choices);

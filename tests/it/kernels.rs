@@ -6,8 +6,8 @@ use mbconv::graph::{
     Activation, Conv2d, ConvArgs, Graph, Join, Node, NodeId, Op, Param, ParamId, Source, SqueezeExcite,
 };
 use mbconv::kernels::{
-    Channels, KernelKey, Launch, Role, SUBGROUP_LANES, Window, conv, depthwise, elementwise, global_pool, head_pool,
-    l2_norm, pointwise, squeeze_excite,
+    Channels, KernelKey, Launch, QUAD_LANES, Role, SUBGROUP_LANES, Window, conv, depthwise, elementwise, global_pool,
+    head_pool, l2_norm, pointwise, squeeze_excite,
 };
 use mbconv::plan::{Buffer, BufferRole, Fuse, Plan, Target, Value, ValueKind, WeightLayout};
 use mbconv::tensor::{Dtype, Padding};
@@ -154,20 +154,29 @@ fn slide(padding: Padding, x: Shape, kernel: usize, stride: usize) -> Window {
     Window::over(x, padding, kernel, stride).unwrap()
 }
 
-/// Whether the adapter can run a row, which may need subgroups; says so where not.
-fn runs(gpu: &Gpu, subgroup: bool, variant: &dyn std::fmt::Debug) -> bool {
-    let runs = !subgroup || gpu.facts().subgroup_lanes >= SUBGROUP_LANES;
+/// Whether the adapter can run a row that wants so many lanes in a subgroup; says so where not.
+fn runs(gpu: &Gpu, variant: &impl std::fmt::Debug, wanted: u32) -> bool {
+    let runs = gpu.facts().subgroup_lanes >= wanted;
     if !runs {
-        eprintln!("SKIPPED: {} has no subgroups of {SUBGROUP_LANES} lanes: {variant:?}", gpu.facts());
+        eprintln!("SKIPPED: {} has no subgroups of {wanted} lanes: {variant:?}", gpu.facts());
     }
     runs
+}
+
+/// Lanes that a row wants, whose weights are shared by subgroup broadcasts or by quad swaps.
+fn lanes(subgroup: bool, swap: bool) -> u32 {
+    match (subgroup, swap) {
+        (true, _) => SUBGROUP_LANES,
+        (_, true) => QUAD_LANES,
+        _ => 0,
+    }
 }
 
 #[test]
 fn pointwise_rows() {
     for gpu in gpus() {
         for variant in pointwise::VARIANTS {
-            if !runs(&gpu, variant.subgroup, variant) {
+            if !runs(&gpu, variant, lanes(variant.subgroup, variant.swap)) {
                 continue;
             }
             for (i, &act) in ACTIVATIONS.iter().enumerate() {
@@ -241,7 +250,7 @@ fn depthwise_rows() {
 fn conv_rows() {
     for gpu in gpus() {
         for variant in conv::VARIANTS {
-            if !runs(&gpu, variant.subgroup, variant) {
+            if !runs(&gpu, variant, lanes(variant.subgroup, false)) {
                 continue;
             }
             for (i, (kernel, stride)) in [(3, 2), (3, 1), (1, 2), (5, 3), (7, 2), (2, 2)].into_iter().enumerate() {
@@ -271,7 +280,7 @@ fn conv_rows() {
 fn dilated_and_unpadded_windows() {
     for gpu in gpus() {
         for variant in conv::VARIANTS {
-            if !runs(&gpu, variant.subgroup, variant) {
+            if !runs(&gpu, variant, lanes(variant.subgroup, false)) {
                 continue;
             }
             for (kernel, stride, dilation) in [(3, 1, 6), (3, 2, 2), (5, 1, 3), (3, 1, 1)] {
@@ -348,7 +357,7 @@ fn squeeze_excite_rows() {
 fn head_pool_rows() {
     for gpu in gpus() {
         for variant in head_pool::VARIANTS {
-            if !runs(&gpu, variant.subgroup, variant) {
+            if !runs(&gpu, variant, lanes(variant.subgroup, variant.swap)) {
                 continue;
             }
             for (i, &act) in ACTIVATIONS.iter().enumerate() {

@@ -83,7 +83,7 @@ fn every_key_compiles_for_every_platform() {
 /// What the web offers; of its optional features f16 for keys that need it, and subgroup operations likewise; integers of
 /// 64 bits, which it does not have, for keys with wide words.
 fn validator(key: &KernelKey) -> Validator {
-    let subgroups = kernels::family(key.shader).unwrap().subgroups;
+    let subgroups = kernels::family(key.shader).unwrap().subgroup_lanes > 0;
     let words = key.storage.words();
     let capability = |wanted, capability| if wanted { capability } else { Capabilities::empty() };
     // Words of two f16 are part of WGSL; naga counts them as an option because old OpenGL has none.
@@ -94,7 +94,9 @@ fn validator(key: &KernelKey) -> Validator {
         | capability(words == Words::Wide, Capabilities::SHADER_INT64);
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     if subgroups {
-        validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::BALLOT);
+        validator
+            .subgroup_stages(ShaderStages::COMPUTE)
+            .subgroup_operations(SubgroupOperationSet::BALLOT | SubgroupOperationSet::QUAD_FRAGMENT_COMPUTE);
     }
     validator
 }
@@ -127,7 +129,7 @@ fn tint_accepts_every_key() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("kernel.wgsl");
         // naga takes subgroup operations without this directive and does not know it; tint demands it.
-        let enable = if kernels::family(key.shader).unwrap().subgroups { "enable subgroups;\n" } else { "" };
+        let enable = if kernels::family(key.shader).unwrap().subgroup_lanes > 0 { "enable subgroups;\n" } else { "" };
         std::fs::write(&file, format!("{enable}{}", kernels::source(&key).unwrap())).unwrap();
         let overrides: Vec<String> = key.consts.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let output = std::process::Command::new("tint")

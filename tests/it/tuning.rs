@@ -2,7 +2,7 @@
 
 use crate::support::{Golden, gpus, rel_l2};
 use mbconv::gpu::Gpu;
-use mbconv::kernels::{SUBGROUP_LANES, most_rows};
+use mbconv::kernels::most_rows;
 use mbconv::passes;
 use mbconv::plan::tuning::{MAX_PIPELINES, network};
 use mbconv::plan::{Plan, Target, Tuning, WeightLayout};
@@ -28,9 +28,9 @@ fn every_row_in_a_whole_network_meets_pytorch() {
     for gpu in gpus() {
         for name in ["mobilenetv3_small_100", "resnet18_odd"] {
             let golden = Golden::load(name);
-            let subgroups = gpu.facts().subgroup_lanes >= SUBGROUP_LANES;
+            let subgroup_lanes = gpu.facts().subgroup_lanes;
             for place in 0..most_rows() {
-                let (error, choices) = error(&gpu, &golden, Tuning::Row { place, subgroups });
+                let (error, choices) = error(&gpu, &golden, Tuning::Row { place, subgroup_lanes });
                 println!("{name} on {}, row {place} for {choices} steps: off by {error:.1e}", gpu.facts());
                 assert!(error <= BOUND && choices > 10, "{name}, row {place} on {}: {error:.1e}", gpu.facts());
             }
@@ -65,7 +65,7 @@ fn measurements_are_of_one_network_at_one_shape_and_storage() {
     };
     let (usual, _) = keys(Tuning::Default, 1, Dtype::F32);
     // The other row of every table, as a tuner would name it.
-    let (_, forced) = keys(Tuning::Row { place: 0, subgroups: false }, 1, Dtype::F32);
+    let (_, forced) = keys(Tuning::Row { place: 0, subgroup_lanes: 0 }, 1, Dtype::F32);
     let rows = forced.choices.iter().map(|c| (c.problem.clone(), c.row.clone())).collect();
     let network = network(&graph.name, forced.input, Dtype::F32);
     let measured = Tuning::Measured([(network, rows)].into());

@@ -110,9 +110,9 @@ test('verify finds a shader that computes something else', async () => {
   const { checks, passes } = await page.evaluate(async () => {
     const real = GPUDevice.prototype.createShaderModule;
     GPUDevice.prototype.createShaderModule = function (descriptor) {
-      return real.call(this, { ...descriptor, code: descriptor.code.replace('x.y*w[1]', 'x.y*w[2]') });
+      return real.call(this, { ...descriptor, code: descriptor.code.replace('w.w1*x', 'w.w2*x') });
     };
-    const device = await (await navigator.gpu.requestAdapter()).requestDevice();
+    const device = await (await navigator.gpu.requestAdapter()).requestDevice({ requiredFeatures: ['subgroups'] });
     const model = await mbconv.load({ device });
     const report = await model.verify({ shape: [1, 64, 64, 3] });
     GPUDevice.prototype.createShaderModule = real;
@@ -153,7 +153,7 @@ test('profile names every dispatch and counts the calls across the border', asyn
 test('every kernel of every registered model passes the browser’s compiler, within the default limits', async () => {
   const { count, problems } = await page.evaluate(async () => {
     const kernels = await (await window.reference()).kernels();
-    const device = await (await navigator.gpu.requestAdapter()).requestDevice();
+    const device = await (await navigator.gpu.requestAdapter()).requestDevice({ requiredFeatures: ['subgroups'] });
     const [modules, problems] = [new Map(), []];
     const compile = async ({ key, code, constants }) => {
       if (!modules.has(code)) modules.set(code, device.createShaderModule({ code }));

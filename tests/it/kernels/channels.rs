@@ -14,7 +14,7 @@ fn groups(c_in: usize, c_out: usize, groups: usize) -> Channels {
 #[test]
 fn grouped_and_shuffled_products() {
     for gpu in gpus() {
-        for variant in pointwise::VARIANTS.iter().filter(|v| runs(&gpu, v.subgroup, v)) {
+        for variant in pointwise::VARIANTS.iter().filter(|v| runs(&gpu, v, lanes(v.subgroup, v.swap))) {
             for (c_in, c_out, count) in GROUPS {
                 for (shuffle, join) in [(1, Join::None), (count, Join::None), (1, Join::Add)] {
                     let x = Shape::new(2, 7, 9, c_in);
@@ -42,7 +42,7 @@ fn grouped_and_shuffled_products() {
 #[test]
 fn grouped_windows() {
     for gpu in gpus() {
-        for variant in conv::VARIANTS.iter().filter(|v| runs(&gpu, v.subgroup, v)) {
+        for variant in conv::VARIANTS.iter().filter(|v| runs(&gpu, v, lanes(v.subgroup, false))) {
             for (c_in, c_out, count) in GROUPS {
                 let x = Shape::new(2, 9, 11, c_in);
                 let shape = plain(c_out, 3, 2, Padding::Same, Activation::Relu);
@@ -61,7 +61,7 @@ fn grouped_windows() {
 #[test]
 fn products_of_a_slice_and_by_turns_with_another_tensor() {
     for gpu in gpus() {
-        for variant in pointwise::VARIANTS.iter().filter(|v| runs(&gpu, v.subgroup, v)) {
+        for variant in pointwise::VARIANTS.iter().filter(|v| runs(&gpu, v, lanes(v.subgroup, v.swap))) {
             for (whole, first, c_in, c_out) in [(16, 8, 8, 8), (116, 58, 58, 58), (11, 3, 7, 6), (9, 1, 1, 5)] {
                 for join in [Join::None, Join::Interleave] {
                     let x = Shape::new(2, 7, 9, whole);
