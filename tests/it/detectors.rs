@@ -50,9 +50,12 @@ fn statistics(values: &[f32]) -> [f64; 3] {
     [mean, deviation, values().map(|v| v * v).sum::<f64>().sqrt()]
 }
 
-/// The same boxes in the same order. A regression may be off by `bound` of its root mean square, and a single one by
-/// ten times that; a tenth of it moves a box by its default's side, which is no longer than the picture's, and a fifth
-/// of it is what a side grows by.
+/// The most that a score may be off, so that what is closer may come in another order.
+const SCORE_BOUND: f64 = 1e-4;
+
+/// The same boxes, in the same order up to [`SCORE_BOUND`]. A regression may be off by `bound` of its root mean square,
+/// and a single one by ten times that; a tenth of it moves a box by its default's side, which is no longer than the
+/// picture's, and a fifth of it is what a side grows by.
 fn check_detections(name: &str, device: &str, golden: &Golden, output: &Output, bound: f64) {
     let detector = golden.bundle.model.detector.unwrap();
     let (height, width) = (golden.input.shape.h, golden.input.shape.w);
@@ -64,23 +67,35 @@ fn check_detections(name: &str, device: &str, golden: &Golden, output: &Output, 
     let rows = vision::rows(&output.values, "bbox_regression", detector).unwrap();
     let typical = statistics(&rows.data)[2] / (rows.data.len() as f64).sqrt();
     let off = 10.0 * bound * typical;
+    // How far a box is from a wanted one, in what is allowed.
+    let distance = |bbox: &[f32; 4], want: &[f64]| {
+        let [own_width, own_height] = [bbox[2] - bbox[0], bbox[3] - bbox[1]];
+        let sides = bbox.iter().zip(want).enumerate().map(|(side, (got, want))| {
+            let (picture, own) = if side % 2 == 0 { (width, own_width) } else { (height, own_height) };
+            let allowed = off * (0.1 * picture as f64 + 0.1 * f64::from(own)) + 1e-4;
+            (f64::from(*got) - want).abs() / allowed
+        });
+        sides.fold(0.0, f64::max)
+    };
+    let mut left: Vec<usize> = (0..scores.len()).collect();
     let (mut worst, mut worst_score) = (0.0_f64, 0.0_f64);
     for (i, Detection { class, score, bbox }) in found.iter().enumerate() {
-        let want = &boxes[4 * i..4 * i + 4];
-        assert_eq!(*class as i32, labels[i], "{name} on {device}: class of detection {i}");
-        worst_score = worst_score.max((f64::from(*score) - scores[i]).abs());
-        for (side, (got, want)) in bbox.iter().zip(want).enumerate() {
-            let (picture, own) = if side % 2 == 0 { (width, bbox[2] - bbox[0]) } else { (height, bbox[3] - bbox[1]) };
-            let allowed = off * (0.1 * picture as f64 + 0.1 * f64::from(own)) + 1e-4;
-            worst = worst.max((f64::from(*got) - want).abs() / allowed);
-        }
+        let off = |&j: &usize| (f64::from(*score) - scores[j]).abs();
+        let alike = left.iter().copied().filter(|j| *class as i32 == labels[*j] && off(j) <= SCORE_BOUND);
+        let ranked = alike.map(|j| (distance(bbox, &boxes[4 * j..4 * j + 4]), j));
+        let (far, j) = ranked.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or_else(|| {
+            panic!("{name} on {device}: detection {i}, class {class}, score {score}: not PyTorch's")
+        });
+        left.retain(|&other| other != j);
+        worst = worst.max(far);
+        worst_score = worst_score.max(off(&j));
     }
     println!(
-        "{name:32} {device:10} {} detections, boxes at {:.0} % of their bound, scores off by {worst_score:.1e} (bound 1e-4)",
+        "{name:32} {device:10} {} detections, boxes at {:.0} % of their bound, scores off by {worst_score:.1e} (bound {SCORE_BOUND:.0e})",
         found.len(),
         100.0 * worst
     );
-    assert!(worst <= 1.0 && worst_score <= 1e-4, "{name} on {device}: boxes at {worst:.2} of their bound");
+    assert!(worst <= 1.0, "{name} on {device}: boxes at {worst:.2} of their bound");
 }
 
 /// Whether a run takes seconds on a software adapter, not half a minute.
