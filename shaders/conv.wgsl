@@ -43,13 +43,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     for (var i = 0u; i < min(count.rows, params.out_width - column); i++) {
         var sums = tile.s0;
-        let at = ((id.z * params.out_height + id.y) * params.out_width + column + i) * params.cout4 + n;
+        let position = (id.z * params.out_height + id.y) * params.out_width + column + i;
         for (var j = 0u; j < min(count.cols, at_n.quads); j++) {
-            var other = vec4<f32>(0.0);
-            if (RESIDUAL == 1u) {
-                other = first_channels(unpack(residual[at + j]), n + j, params.joined);
-            }
-            output[at + j] = repack(activate_joined(params.act, params.join, sums.a, other));
+            store(position, n + j, params.act, params.join, sums.a);
             sums = push_col(sums, sums.a);
         }
         tile = pop_row(tile);

@@ -17,23 +17,6 @@ fn gate_of(k: u32) -> vec4<f32> {
     return vec4<f32>(1.0);
 }
 
-// Of the tile's quads, the first of which is `n`, `quads` are its product's.
-fn finish(sums: mat4x4<f32>, position: u32, n: u32, lane: u32, quads: u32) {
-    let join = select(params.join, 0u, JOIN == 0u);
-    if (lane < quads) {
-        store(position, n + lane, ACT, join, sums[0]);
-    }
-    if ((lane ^ 1u) < quads) {
-        store(position, n + (lane ^ 1u), ACT, join, sums[1]);
-    }
-    if ((lane ^ 2u) < quads) {
-        store(position, n + (lane ^ 2u), ACT, join, sums[2]);
-    }
-    if ((lane ^ 3u) < quads) {
-        store(position, n + (lane ^ 3u), ACT, join, sums[3]);
-    }
-}
-
 @compute @workgroup_size(WG_X)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) id: u32) {
     let lane = id & 3u;
@@ -43,11 +26,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     let first = group.z * params.pixels;
     gates = group.z * params.x4 + tile.k0;
     let rows = rows_of(first, position, last, params.x4, tile.k0);
+    let join = select(params.join, 0u, JOIN == 0u);
     var s = product(rows, params.cin4, min(tile.n + lane, params.cout4 - 1u), params.cout4);
     // What stores sums is there once: written out for each position it took most of the time to compile.
     for (var i = 0u; i < ROWS; i++) {
         let at = position + 4u * i;
-        finish(s.s0, first + at, tile.n, lane, select(0u, tile.quads, at <= last));
+        finish(s.s0, first + at, tile.n, lane, select(0u, tile.quads, at <= last), ACT, join);
         s = moved_up(s);
     }
 }

@@ -1,5 +1,5 @@
 //! k x k convolution over all channels or groups of them, computed directly. Shaders: `shaders/conv.wgsl` and,
-//! with weights shared by subgroup broadcasts, `shaders/conv_subgroup.wgsl`.
+//! with weights shared by subgroup broadcasts or by quad swaps, `shaders/conv_subgroup.wgsl` and `shaders/conv_swap.wgsl`.
 
 use super::{AdapterClass, Channels, KernelKey, Launch, Window, grid, indexable, join_code};
 use crate::error::Result;
@@ -9,6 +9,8 @@ use crate::graph::{Activation, Join};
 pub const NAME: &str = "conv";
 /// Name of the family with subgroup broadcasts.
 pub const SUBGROUP_NAME: &str = "conv_subgroup";
+/// Name of the family with quad swaps.
+pub const SWAP_NAME: &str = "conv_swap";
 
 /// `y = act(conv(x) + bias)`, joined with another tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,19 +80,25 @@ pub struct Variant {
     /// `shaders/common/subgroup_tile.wgsl`, which fixes `rows` and `cols`; `wg_x` is a multiple of
     /// [`super::SUBGROUP_LANES`].
     pub subgroup: bool,
+    /// Four lanes share weights by quad swaps: the tile of `shaders/common/swap.wgsl`, which fixes the rest.
+    pub swap: bool,
 }
 
-const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, roll: true, subgroup: false };
-const SOFTWARE_SUBGROUP: Variant = Variant { rows: 4, cols: 4, wg_x: 8, roll: true, subgroup: true };
-const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 64, roll: false, subgroup: false };
+const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 64, roll: false, subgroup: false, swap: false };
+const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, roll: true, ..GPU };
+/// A software adapter's tile where subgroups may be used.
+const SOFTWARE_SUBGROUP: Variant = Variant { rows: 4, subgroup: true, ..SOFTWARE };
+/// SwiftShader's tile.
+const SWAP: Variant = Variant { rows: 7, cols: 4, wg_x: 4, swap: true, ..GPU };
 
 /// Every row; all compute the same.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, GPU];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, GPU, SWAP];
 
 /// The default row.
 pub fn choose(_: &Args, class: AdapterClass) -> Variant {
     match class {
-        AdapterClass::Software | AdapterClass::SwiftShader => SOFTWARE,
+        AdapterClass::Software => SOFTWARE,
+        AdapterClass::SwiftShader => SWAP,
         AdapterClass::SoftwareSubgroup => SOFTWARE_SUBGROUP,
         AdapterClass::Gpu => GPU,
     }
@@ -121,10 +129,17 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         ("WG_X", variant.wg_x),
     ];
     consts.extend((window.dilation > 1).then_some(("DILATION", window.dilation as u32)));
-    if !variant.subgroup {
-        consts.extend([("COLS", variant.cols), ("ROLL", variant.roll.into()), ("ROWS", variant.rows)]);
+    let name = match variant {
+        Variant { subgroup: true, .. } => SUBGROUP_NAME,
+        Variant { swap: true, .. } => SWAP_NAME,
+        _ => NAME,
+    };
+    match name {
+        NAME => consts.extend([("COLS", variant.cols), ("ROLL", variant.roll.into()), ("ROWS", variant.rows)]),
+        SWAP_NAME => consts.push(("ACT", args.act.code())),
+        _ => {}
     }
-    let key = KernelKey::new(if variant.subgroup { SUBGROUP_NAME } else { NAME }, &consts);
+    let key = KernelKey::new(name, &consts);
     let [height, width, out_height, out_width, pad_top, pad_left] = window.params();
     let [join, joined] = join_code(args.join);
     let params = Params {
@@ -147,9 +162,11 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         rolled: [variant.rows, variant.cols, 4, window.kernel as u32],
     };
     let (rows, wg) = (variant.rows as usize, variant.wg_x as usize);
-    let groups = match variant.subgroup {
-        true => [(window.out_h * window.out_w).div_ceil(rows * wg) * tiles_n, 1, window.n],
-        false => [(window.out_w.div_ceil(rows) * tiles_n).div_ceil(wg), window.out_h, window.n],
+    let tiles = (window.out_h * window.out_w).div_ceil(rows * wg);
+    let groups = match name {
+        NAME => [(window.out_w.div_ceil(rows) * tiles_n).div_ceil(wg), window.out_h, window.n],
+        SWAP_NAME => [tiles, tiles_n, window.n],
+        _ => [tiles * tiles_n, 1, window.n],
     };
     Ok(Launch { key, grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() })
 }

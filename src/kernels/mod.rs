@@ -152,6 +152,8 @@ const SUBGROUP_STORE: &str = wgsl!("common/subgroup_store.wgsl");
 #[cfg(not(feature = "web"))]
 const SUBGROUP_TILE: &str = wgsl!("common/subgroup_tile.wgsl");
 const SWAP: &str = wgsl!("common/swap.wgsl");
+const SWAP_PRODUCT: &str = wgsl!("common/swap_product.wgsl");
+const SWAP_STORE: &str = wgsl!("common/swap_store.wgsl");
 const TILE: &str = wgsl!("common/tile.wgsl");
 
 /// Every family.
@@ -175,7 +177,7 @@ pub const FAMILIES: &[Family] = &[
         name: pointwise::SWAP_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroup_lanes: QUAD_LANES,
-        parts: &[ACTIVATION, JOIN, PLACE, POINTWISE, SWAP, wgsl!("pointwise_swap.wgsl")],
+        parts: &[ACTIVATION, JOIN, PLACE, POINTWISE, SWAP, SWAP_PRODUCT, SWAP_STORE, wgsl!("pointwise_swap.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {
@@ -238,6 +240,13 @@ pub const FAMILIES: &[Family] = &[
         workgroup_bytes: |_| 0,
     },
     Family {
+        name: conv::SWAP_NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual],
+        subgroup_lanes: QUAD_LANES,
+        parts: &[ACTIVATION, JOIN, PLACE, CONV, SWAP, SWAP_STORE, wgsl!("conv_swap.wgsl")],
+        workgroup_bytes: |_| 0,
+    },
+    Family {
         name: squeeze_excite::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroup_lanes: 0,
@@ -263,7 +272,7 @@ pub const FAMILIES: &[Family] = &[
         name: head_pool::SWAP_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroup_lanes: QUAD_LANES,
-        parts: &[ACTIVATION, HEAD_POOL, SWAP, wgsl!("head_pool_swap.wgsl")],
+        parts: &[ACTIVATION, HEAD_POOL, SWAP, SWAP_PRODUCT, wgsl!("head_pool_swap.wgsl")],
         workgroup_bytes: |_| 0,
     },
     Family {

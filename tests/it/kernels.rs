@@ -250,7 +250,7 @@ fn depthwise_rows() {
 fn conv_rows() {
     for gpu in gpus() {
         for variant in conv::VARIANTS {
-            if !runs(&gpu, variant, lanes(variant.subgroup, false)) {
+            if !runs(&gpu, variant, lanes(variant.subgroup, variant.swap)) {
                 continue;
             }
             for (i, (kernel, stride)) in [(3, 2), (3, 1), (1, 2), (5, 3), (7, 2), (2, 2)].into_iter().enumerate() {
@@ -280,7 +280,7 @@ fn conv_rows() {
 fn dilated_and_unpadded_windows() {
     for gpu in gpus() {
         for variant in conv::VARIANTS {
-            if !runs(&gpu, variant, lanes(variant.subgroup, false)) {
+            if !runs(&gpu, variant, lanes(variant.subgroup, variant.swap)) {
                 continue;
             }
             for (kernel, stride, dilation) in [(3, 1, 6), (3, 2, 2), (5, 1, 3), (3, 1, 1)] {

@@ -42,7 +42,7 @@ fn grouped_and_shuffled_products() {
 #[test]
 fn grouped_windows() {
     for gpu in gpus() {
-        for variant in conv::VARIANTS.iter().filter(|v| runs(&gpu, v, lanes(v.subgroup, false))) {
+        for variant in conv::VARIANTS.iter().filter(|v| runs(&gpu, v, lanes(v.subgroup, v.swap))) {
             for (c_in, c_out, count) in GROUPS {
                 let x = Shape::new(2, 9, 11, c_in);
                 let shape = plain(c_out, 3, 2, Padding::Same, Activation::Relu);
