@@ -307,7 +307,8 @@ fn slide(strip: Strip, w: Taps, l: Line) -> Strip {
         if (COLS > 6u) {
             s.c6 = dot_taps(s.c6, w, l.x6, l.x7, l.x8, l.x9, l.x10, l.x11, l.x12);
         }
-    } else {
+    }
+    if (STRIDE > 1u) {
         s.c0 = dot_taps(s.c0, w, l.x0, l.x1, l.x2, l.x3, l.x4, l.x5, l.x6);
         if (COLS > 1u) {
             s.c1 = dot_taps(s.c1, w, l.x2, l.x3, l.x4, l.x5, l.x6, l.x7, l.x8);
@@ -430,7 +431,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                 if (K > 6u) {
                     s6 = slide(s6, filter_rows.w6, line);
                 }
-            } else {
+            }
+            if (STRIDE > 1u) {
                 s0 = slide(s0, filter_rows.w0, line);
                 if (K > 2u) {
                     s1 = slide(s1, filter_rows.w2, line);

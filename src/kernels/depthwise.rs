@@ -211,6 +211,16 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
     Ok((launch, tiles))
 }
 
+/// What the shader computes of a key's constants.
+pub(super) fn derived(key: &KernelKey, name: &str) -> Option<u32> {
+    let [kernel, stride, cols] = ["K", "STRIDE", "COLS"].map(|name| key.constant(name, 1));
+    match name {
+        "SETS" => Some(kernel.div_ceil(stride)),
+        "SPAN" => Some((cols - 1) * stride + kernel),
+        _ => None,
+    }
+}
+
 /// Quads of filters of `c` channels. Behind the kept input they begin in the middle of a quad where it ends there.
 fn filter_quads(c: usize, keep_input: bool) -> usize {
     (c + if keep_input { c % 4 } else { 0 }).div_ceil(4)

@@ -81,5 +81,8 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
 
 /// Bytes of workgroup memory of a key.
 pub(super) fn workgroup_bytes(key: &KernelKey) -> u32 {
-    key.constant("WG_X", 1) * key.constant("PARTS", 1) * 16
+    match key.constant("PARTS", 1) {
+        1 => 0,
+        parts => key.constant("WG_X", 1) * parts * 16,
+    }
 }

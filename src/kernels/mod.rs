@@ -254,6 +254,13 @@ pub const FAMILIES: &[Family] = &[
         workgroup_bytes: squeeze_excite::workgroup_bytes,
     },
     Family {
+        name: squeeze_excite::SUBGROUP_NAME,
+        bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
+        subgroup_lanes: QUAD_LANES,
+        parts: &[ACTIVATION, wgsl!("squeeze_excite_subgroup.wgsl")],
+        workgroup_bytes: |_| 0,
+    },
+    Family {
         name: head_pool::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroup_lanes: 0,
@@ -325,7 +332,7 @@ pub fn family(name: &str) -> Option<&'static Family> {
 }
 
 /// The complete WGSL text of a key: its storage and what its family shares with others in front of
-/// `shaders/<shader>.wgsl`.
+/// `shaders/<shader>.wgsl`, without the branches that its constants rule out.
 pub fn source(key: &KernelKey) -> Option<Cow<'static, str>> {
     let family = family(key.shader)?;
     let mut parts = [&key.storage.prelude()[..], family.parts].concat();
@@ -333,7 +340,12 @@ pub fn source(key: &KernelKey) -> Option<Cow<'static, str>> {
     if cfg!(feature = "web") && family.subgroup_lanes > 0 {
         parts.insert(0, "enable subgroups;");
     }
-    Some(Cow::Owned(parts.join("\n")))
+    let text = parts.join("\n");
+    let value = |name: &str| {
+        let set = key.consts.iter().find(|c| c.0 == name).map(|c| c.1);
+        set.or_else(|| depthwise::derived(key, name)).or_else(|| text::default(&text, name))
+    };
+    Some(Cow::Owned(text::without_dead_branches(&text, &value)))
 }
 
 impl KernelKey {

@@ -1,11 +1,14 @@
-//! The gate of squeeze-and-excitation from partial sums, in one dispatch. Shader: `shaders/squeeze_excite.wgsl`.
+//! The gate of squeeze-and-excitation from partial sums, in one dispatch. Shaders: `shaders/squeeze_excite.wgsl` and,
+//! without barriers, `shaders/squeeze_excite_subgroup.wgsl`.
 
-use super::{AdapterClass, KernelKey, Launch, grid, indexable, pack_bias};
+use super::{AdapterClass, KernelKey, Launch, QUAD_LANES, grid, indexable, pack_bias};
 use crate::error::{Error, Result};
 use crate::graph::Activation;
 
 /// Name of the family.
 pub const NAME: &str = "squeeze_excite";
+/// Name of the family with subgroup shuffles.
+pub const SUBGROUP_NAME: &str = "squeeze_excite_subgroup";
 
 /// Largest hidden width.
 pub const MAX_HIDDEN: usize = 1024;
@@ -45,7 +48,7 @@ pub struct Params {
     pub act: u32,
     /// Code of the activation after the second.
     pub gate_act: u32,
-    /// Trip count 4 for `ROLL = 1`.
+    /// Trip count 4 of loops that stay rolled.
     pub four: u32,
     /// Zero.
     pub pad: u32,
@@ -58,19 +61,24 @@ pub struct Variant {
     pub wg_x: u32,
     /// Keeps loops rolled: a far smaller program.
     pub roll: bool,
+    /// The workgroup is one subgroup and has no barriers; `wg_x` is at most [`super::QUAD_LANES`].
+    pub subgroup: bool,
 }
 
 /// One vector of a software adapter: its barriers switch between no others.
-const SOFTWARE: Variant = Variant { wg_x: 8, roll: true };
-const GPU: Variant = Variant { wg_x: 256, roll: false };
+const SOFTWARE: Variant = Variant { wg_x: 8, roll: true, subgroup: false };
+/// SwiftShader's, which takes a second to compile barriers.
+const SUBGROUP: Variant = Variant { wg_x: QUAD_LANES, roll: true, subgroup: true };
+const GPU: Variant = Variant { wg_x: 256, roll: false, subgroup: false };
 
 /// Every row; all compute the same up to the order of sums.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, GPU, Variant { wg_x: 64, roll: false }];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, SUBGROUP, GPU, Variant { wg_x: 64, ..GPU }];
 
 /// The default row.
 pub fn choose(_: &Args, class: AdapterClass) -> Variant {
     match class {
-        AdapterClass::Software | AdapterClass::SwiftShader | AdapterClass::SoftwareSubgroup => SOFTWARE,
+        AdapterClass::SwiftShader => SUBGROUP,
+        AdapterClass::Software | AdapterClass::SoftwareSubgroup => SOFTWARE,
         AdapterClass::Gpu => GPU,
     }
 }
@@ -99,7 +107,10 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     }
     let (c4, h4) = (args.c.div_ceil(4), args.hidden.div_ceil(4));
     indexable(NAME, (args.n * args.tiles * c4) as u64)?;
-    let key = KernelKey::new(NAME, &[("ROLL", variant.roll.into()), ("WG_X", variant.wg_x)]);
+    let key = match variant.subgroup {
+        true => KernelKey::new(SUBGROUP_NAME, &[("WG_X", variant.wg_x)]),
+        false => KernelKey::new(NAME, &[("ROLL", variant.roll.into()), ("WG_X", variant.wg_x)]),
+    };
     let params = Params {
         c4: c4 as u32,
         h4: h4 as u32,

@@ -1,5 +1,6 @@
 //! The shaders' texts as programs carry them: without comments, indentation, blank lines and the spaces that only part
 //! words from signs, since browsers download them. Done while the crate compiles, on every target, so that tests see what browsers get.
+//! And as compilers get them, without what a key rules out.
 
 /// `wgsl!("conv.wgsl")`: the text of `shaders/conv.wgsl`.
 macro_rules! wgsl {
@@ -50,9 +51,77 @@ const fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
+/// A short text without the branches that `value`, of the constants it knows, rules out: `if (NAME > 1u) { ... }`, or `==`,
+/// where there is no `else`. Compilers would come to the same, SwiftShader's after as much work as all the rest takes.
+pub(super) fn without_dead_branches(text: &str, value: &dyn Fn(&str) -> Option<u32>) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = position(rest, "if(") {
+        out += &rest[..at];
+        rest = &rest[at..];
+        match dead_branch(rest, value) {
+            Some(end) => rest = &rest[end..],
+            None => {
+                out += "if(";
+                rest = &rest[3..];
+            }
+        }
+    }
+    out + rest
+}
+
+/// Where the branch that a text begins with ends, if it is dead.
+fn dead_branch(text: &str, value: &dyn Fn(&str) -> Option<u32>) -> Option<usize> {
+    let condition = &text[3..position(text, ") {")?];
+    let name = &condition[..condition.bytes().take_while(|&byte| is_word(byte)).count()];
+    let compared = condition[name.len()..].strip_suffix('u')?;
+    let (value, greater) = (value(name)?, compared.strip_prefix('>'));
+    let number = greater.or_else(|| compared.strip_prefix("=="))?.parse().ok()?;
+    if value == number && greater.is_none() || value > number && greater.is_some() {
+        return None;
+    }
+    let mut depth = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        depth += i32::from(byte == b'{') - i32::from(byte == b'}');
+        if byte == b'}' && depth == 0 {
+            return Some(at + 1).filter(|&end| !text[end..].starts_with("else"));
+        }
+    }
+    None
+}
+
+/// Where the first `what` is. (What the standard library searches with is larger than all of this.)
+fn position(text: &str, what: &str) -> Option<usize> {
+    text.as_bytes().windows(what.len()).position(|window| window == what.as_bytes())
+}
+
+/// The default of a constant that a text declares as a number.
+pub(super) fn default(text: &str, name: &str) -> Option<u32> {
+    let declaration = ["override ", name, ":u32="].concat();
+    let declared = &text[position(text, &declaration)? + declaration.len()..];
+    declared[..position(declared, "u;")?].parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::shorten;
+    use super::{default, shorten, without_dead_branches};
+
+    #[test]
+    fn dead_branches_go() {
+        let value = |name: &str| [("K", 3), ("ROLL", 1)].iter().find(|c| c.0 == name).map(|c| c.1);
+        let live = |text: &str| without_dead_branches(text, &value);
+        assert_eq!(live("a;if(K>2u) {b;if(K>3u) {c;}}d;"), "a;if(K>2u) {b;}d;");
+        assert_eq!(live("if(ROLL==0u) {if(x) {b;}}if(ROLL==1u) {c;}"), "if(ROLL==1u) {c;}");
+        for text in ["if(K>left) {a;}", "if(SETS>1u) {a;}", "if(K==1u&&x) {a;}", "if(x) {a;}", "if(K==1u) {a;}else{b;}"]
+        {
+            assert_eq!(live(text), text);
+        }
+    }
+
+    #[test]
+    fn defaults_that_are_numbers() {
+        let text = "override KEEP:u32=2u;\noverride SPAN:u32=K+1u;\n";
+        assert_eq!([default(text, "KEEP"), default(text, "SPAN"), default(text, "K")], [Some(2), None, None]);
+    }
 
     #[test]
     fn code_stays_and_the_rest_goes() {

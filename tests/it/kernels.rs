@@ -323,6 +323,9 @@ fn l2_norm_rows() {
 fn squeeze_excite_rows() {
     for gpu in gpus() {
         for variant in squeeze_excite::VARIANTS {
+            if !runs(&gpu, variant, lanes(false, variant.subgroup)) {
+                continue;
+            }
             for (c, hidden) in [(1, 1), (10, 3), (96, 4), (672, 28), (1152, 48), (3000, 130)] {
                 let x = Shape::new(2, 3, 5, c);
                 let mut b = Bench::new(x);

@@ -94,9 +94,9 @@ fn validator(key: &KernelKey) -> Validator {
         | capability(words == Words::Wide, Capabilities::SHADER_INT64);
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     if subgroups {
-        validator
-            .subgroup_stages(ShaderStages::COMPUTE)
-            .subgroup_operations(SubgroupOperationSet::BALLOT | SubgroupOperationSet::QUAD_FRAGMENT_COMPUTE);
+        validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(
+            SubgroupOperationSet::BALLOT | SubgroupOperationSet::SHUFFLE | SubgroupOperationSet::QUAD_FRAGMENT_COMPUTE,
+        );
     }
     validator
 }
