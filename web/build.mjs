@@ -9,7 +9,7 @@ import { build } from 'esbuild';
 import { fingerprint, outlineOf } from './header.js';
 
 /** KB of 1000 bytes: the runtime is what a page loads before it can run the default model. */
-const LIMITS = { raw: 310, brotli: 108 };
+const LIMITS = { raw: 320, brotli: 110 };
 
 const here = import.meta.dirname;
 const [from, dist] = [path.join(here, 'build'), path.join(here, 'dist')];
@@ -56,9 +56,10 @@ async function defaultModel() {
   const zoo = await import(path.join(dist, 'zoo.js'));
   await zoo.start(readFileSync(path.join(dist, 'mbconv_zoo.wasm')));
   const bytes = new Uint8Array(readFileSync(path.join(dist, 'efficientnet_lite0.safetensors')));
-  const { network, ...model } = await zoo.modelOf(outlineOf({ name: 'efficientnet_lite0.safetensors', bytes }));
+  const outline = outlineOf('efficientnet_lite0.safetensors', bytes);
+  const { network, ...model } = await zoo.modelOf(outline);
   writeFileSync(path.join(dist, 'efficientnet_lite0.network'), network);
-  return JSON.stringify({ model, fingerprint: fingerprint(bytes) });
+  return JSON.stringify({ model, fingerprint: fingerprint(outline) });
 }
 
 for (const file of ['index.d.ts', 'README.md']) cpSync(path.join(here, file), path.join(dist, file));

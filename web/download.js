@@ -2,18 +2,23 @@
 
 import { failure } from './errors.js';
 
-/** `{ name, bytes }` of a URL, `File`, `Blob`, `ArrayBuffer`, typed array, `Response` or stream. */
-export async function read(source, signal, onProgress) {
-  if (source instanceof ArrayBuffer) return { name: 'weights', bytes: new Uint8Array(source) };
-  if (ArrayBuffer.isView(source)) {
-    return { name: 'weights', bytes: new Uint8Array(source.buffer, source.byteOffset, source.byteLength) };
-  }
-  if (source instanceof ReadableStream) return { name: 'weights', bytes: await drain(source, 'the stream', 0, signal, onProgress) };
+/**
+ * The bytes of a URL, `File`, `Blob`, `ArrayBuffer`, typed array, `Response` or stream. `watch.onProgress` hears how many of
+ * them are there, `watch.onBytes` the name and those that are there, and the size of all where it is known.
+ */
+export async function read(source, signal, watch = {}) {
+  const whole = (bytes) => {
+    watch.onBytes?.('weights', bytes, bytes.byteLength);
+    return bytes;
+  };
+  if (source instanceof ArrayBuffer) return whole(new Uint8Array(source));
+  if (ArrayBuffer.isView(source)) return whole(new Uint8Array(source.buffer, source.byteOffset, source.byteLength));
+  if (source instanceof ReadableStream) return drain(source, 'the stream', 'weights', 0, signal, watch);
   if (source instanceof Blob) {
     const name = source.name ?? 'weights';
-    return { name, bytes: await drain(source.stream(), name, source.size, signal, onProgress) };
+    return drain(source.stream(), name, name, source.size, signal, watch);
   }
-  if (source instanceof Response) return fromResponse(source, source.url || 'weights', signal, onProgress);
+  if (source instanceof Response) return fromResponse(source, source.url || 'weights', signal, watch);
   if (typeof source !== 'string' && !(source instanceof URL)) {
     throw failure('BadInputError', `weights: ${Object.prototype.toString.call(source)} is neither bytes nor a place of some`);
   }
@@ -24,21 +29,21 @@ export async function read(source, signal, onProgress) {
     if (signal?.aborted) throw signal.reason;
     throw failure('DownloadError', `${source}: could not be fetched (${error.message}): check the address and the connection`, error);
   }
-  return fromResponse(response, String(source), signal, onProgress);
+  return fromResponse(response, String(source), signal, watch);
 }
 
-async function fromResponse(response, place, signal, onProgress) {
+async function fromResponse(response, place, signal, watch) {
   if (!response.ok) {
     throw failure('DownloadError', `${place}: the server answered ${response.status} ${response.statusText}`.trimEnd());
   }
   // Behind a content encoding the length is that of other bytes.
   const length = response.headers.get('content-encoding') ? 0 : Number(response.headers.get('content-length') ?? 0);
   const name = place.split(/[?#]/)[0].split('/').pop() || place;
-  return { name, bytes: await drain(response.body, place, length, signal, onProgress) };
+  return drain(response.body, place, name, length, signal, watch);
 }
 
-async function drain(stream, place, expected, signal, onProgress) {
-  const chunks = [];
+async function drain(stream, place, name, expected, signal, { onProgress, onBytes }) {
+  let bytes = new Uint8Array(expected);
   let loaded = 0;
   const cut = (cause) =>
     failure('DownloadError', `${place}: cut off after ${loaded}${expected ? ` of ${expected}` : ''} bytes: load it again`, cause);
@@ -51,9 +56,15 @@ async function drain(stream, place, expected, signal, onProgress) {
       const { done, value } = await reader.read();
       signal?.throwIfAborted();
       if (done) break;
-      chunks.push(value);
+      if (loaded + value.byteLength > bytes.byteLength) {
+        const larger = new Uint8Array(2 * (loaded + value.byteLength));
+        larger.set(bytes.subarray(0, loaded));
+        bytes = larger;
+      }
+      bytes.set(value, loaded);
       loaded += value.byteLength;
       onProgress?.({ loaded, total: expected || undefined });
+      if (expected) onBytes?.(name, bytes.subarray(0, loaded), expected);
     }
   } catch (error) {
     if (signal?.aborted) throw signal.reason;
@@ -62,12 +73,7 @@ async function drain(stream, place, expected, signal, onProgress) {
     signal?.removeEventListener('abort', cancel);
   }
   if (expected && loaded < expected) throw cut();
-  if (chunks.length === 1) return chunks[0];
-  const bytes = new Uint8Array(loaded);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.byteLength;
-  }
+  bytes = bytes.subarray(0, loaded);
+  onBytes?.(name, bytes, loaded);
   return bytes;
 }

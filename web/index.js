@@ -27,21 +27,21 @@ export async function load(options = {}) {
   signal?.throwIfAborted();
   const stop = new AbortController();
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-  // The device opens while the weights arrive.
+  // The device opens and the driver compiles while the weights arrive: their header says what for.
   const opening = openEngine(options.device);
   try {
-    const [file, config, network] = await Promise.all([
-      read(weights, both, onProgress),
+    const { outlined, reading } = readOutlined(weights, both, onProgress);
+    const [outline, config, network] = await Promise.all([
+      outlined,
       options.config === undefined ? undefined : textOf(options.config, both),
       isDefault ? read(defaultNetwork(), both) : zoo().then(({ start }) => start()),
       opening,
     ]);
     // Whoever put other weights there gets the model that these are of.
-    const known = isDefault && fingerprint(file.bytes) === DEFAULT.fingerprint;
-    const outline = outlineOf(file);
+    const known = isDefault && fingerprint(outline) === DEFAULT.fingerprint;
     const modelKeeping = async (keep) => (await zoo()).modelOf(outline, model, config, keep);
-    const facts = known ? { ...DEFAULT.model, network: network.bytes } : await modelKeeping([]);
-    return await build(await opening, options, file, facts, modelKeeping);
+    const facts = known ? { ...DEFAULT.model, network } : await modelKeeping([]);
+    return await build(await opening, options, { name: outline.name, reading }, facts, modelKeeping);
   } catch (error) {
     stop.abort(error);
     // Whatever failed, nobody holds the device any more.
@@ -54,10 +54,26 @@ export async function syntheticWeights(model) {
   return (await reference()).syntheticWeights(model);
 }
 
+/** The bytes of a file, and what they are for, known before the last of them. */
+function readOutlined(weights, signal, onProgress) {
+  let reading;
+  const outlined = new Promise((found, lost) => {
+    let outline;
+    const onBytes = (...file) => {
+      outline ??= outlineOf(...file);
+      if (outline) found(outline);
+    };
+    reading = read(weights, signal, { onProgress, onBytes });
+    reading.catch(lost);
+  });
+  return { outlined, reading };
+}
+
 async function build(engine, { labels, signal, dtype }, file, { network, ...model }, modelKeeping) {
   let inner;
   try {
-    inner = await engine.guard(() => engine.wasm.load(network, file.name, file.bytes, dtype));
+    const loading = engine.guard(() => engine.wasm.load(network, file.name, file.reading, dtype));
+    [inner] = await Promise.all([loading, file.reading]);
     signal?.throwIfAborted();
     const facts = { ...model, ...inner.describe(1) };
     const names = await labelsOf(labels ?? facts.labels, facts.classes, signal);
@@ -73,7 +89,7 @@ async function textOf(source, signal) {
   if (typeof source === 'object' && source instanceof Blob) return source.text();
   if (typeof source === 'string' && source.trimStart().startsWith('{')) return source;
   if (typeof source === 'string' || source instanceof URL) {
-    return new TextDecoder().decode((await read(source, signal)).bytes);
+    return new TextDecoder().decode(await read(source, signal));
   }
   return JSON.stringify(source);
 }
@@ -88,7 +104,7 @@ async function labelsOf(given, classes, signal) {
       imagenet = undefined;
       throw error;
     });
-    given = new TextDecoder().decode((await imagenet).bytes);
+    given = new TextDecoder().decode(await imagenet);
     return given.trimEnd().split('\n');
   }
   const text = await textOf(given, signal);

@@ -20,7 +20,7 @@ pub use golden::Golden;
 pub use on_gpu::{GpuSession, Output};
 pub use resident::Loading;
 #[cfg(feature = "web-run")]
-pub(crate) use resident::Resident;
+pub(crate) use resident::{Promised, Resident};
 pub use run::{Device, Session};
 #[cfg(not(target_arch = "wasm32"))]
 pub use tune::{Tuned, TunedStep, tune};

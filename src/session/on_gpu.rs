@@ -8,6 +8,7 @@ use crate::gpu::{Executor, Gpu, Resizer, Timing};
 use crate::plan::Target;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::{Arc, Mutex};
 
 /// What an inference returns.
@@ -160,8 +161,9 @@ impl GpuSession {
 /// Fuses, packs and uploads the model with these values among its outputs.
 async fn put(gpu: &Arc<Gpu>, target: &Target, bundle: &Bundle, names: &[String]) -> Result<(Resident, Loading)> {
     let start = Clock::now();
-    let graph = bundle.fused(names)?;
+    let graph = Arc::new(bundle.fused(names)?);
     let fused = start.elapsed();
-    let (resident, loading) = Resident::new(gpu, target, graph, &bundle.weights, bundle.native(1)).await?;
+    let weights = Box::pin(ready(Ok(bundle.weights.clone())));
+    let (resident, _, loading) = Resident::new(gpu, target, graph, weights, bundle.native(1)).await?;
     Ok((resident, Loading { plan: loading.plan + fused, ..loading }))
 }

@@ -11,6 +11,7 @@ use crate::preprocess;
 use crate::tensor::Tensor;
 use crate::weights::Weights;
 use crate::zoo::Preprocess;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,11 +20,14 @@ use std::time::Duration;
 pub(crate) struct Resident {
     gpu: Arc<Gpu>,
     target: Target,
-    graph: Graph,
+    graph: Arc<Graph>,
     layout: WeightLayout,
     weights: WeightBuffers,
     idle: Mutex<Vec<Executor>>,
 }
+
+/// Weights that may still be under way. Behind a pointer, so that what awaits them is there once.
+pub(crate) type Promised<'a> = Pin<Box<dyn Future<Output = Result<Weights>> + 'a>>;
 
 /// How long the parts of putting a model on a device took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,34 +41,36 @@ pub struct Loading {
 }
 
 impl Resident {
-    /// Packs and uploads while the driver compiles what `native`, the model's own `[n, h, w]`, needs, and says how long
-    /// each took.
+    /// Awaits, packs and uploads the weights while the driver compiles what `native`, the model's own `[n, h, w]`, needs,
+    /// and says how long each took.
     ///
     /// # Errors
-    /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::Gpu`]; [`Error::BadInput`] where f16 cannot hold a weight.
+    /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::Gpu`]; [`Error::BadInput`] where f16 cannot hold a weight; those of
+    /// `weights`.
     pub async fn new(
         gpu: &Arc<Gpu>,
         target: &Target,
-        graph: Graph,
-        weights: &Weights,
+        graph: Arc<Graph>,
+        weights: Promised<'_>,
         native: [usize; 3],
-    ) -> Result<(Self, Loading)> {
+    ) -> Result<(Self, Weights, Loading)> {
         let start = Clock::now();
         let layout = WeightLayout::new(&graph, target)?;
         // Where the own resolution is too large for the device, whoever asks for it is told so.
         let plan = Plan::new(&graph, &layout, target, native, &[]).ok();
         let (planned, before) = (start.elapsed(), gpu.compiled().time);
         let upload = async {
+            let weights = weights.await?;
             let start = Clock::now();
-            let buffers = WeightBuffers::new(gpu, &graph, &layout, weights).await?;
-            Ok((buffers, start.elapsed()))
+            let buffers = WeightBuffers::new(gpu, &graph, &layout, &weights).await?;
+            Ok((buffers, weights, start.elapsed()))
         };
         let keys = plan.iter().flat_map(|plan| plan.keys());
-        let (buffers, upload) = gpu.compile_while(keys, upload).await?;
+        let (buffers, weights, upload) = gpu.compile_while(keys, upload).await?;
         weights.checkpoint().release();
         let loading = Loading { plan: planned, upload, compile: gpu.compiled().time - before };
         let (gpu, target) = (Arc::clone(gpu), target.clone());
-        Ok((Self { gpu, target, graph, layout, weights: buffers, idle: Mutex::default() }, loading))
+        Ok((Self { gpu, target, graph, layout, weights: buffers, idle: Mutex::default() }, weights, loading))
     }
 
     /// The device.
@@ -133,7 +139,7 @@ impl Resident {
     /// [`Error::BadInput`] for another number of channels, [`Error::NodeShape`], [`Error::Limit`],
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub async fn run(&self, input: &Tensor) -> Result<(Vec<(String, Tensor)>, Timing)> {
-        let Graph { name, in_channels, .. } = &self.graph;
+        let Graph { name, in_channels, .. } = &*self.graph;
         if input.shape.c != *in_channels {
             let problem = format!("{name} takes {in_channels} channels, got {} (NHWC)", input.shape);
             return Err(Error::bad("input", problem));

@@ -5,7 +5,7 @@
 use super::Bundle;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::weights::{Place, Weights};
+use crate::weights::Place;
 use crate::wire::{Codec, Wire, wire_enum, wire_struct};
 use crate::zoo::{CropMode, Interpolation, Preprocess};
 
@@ -13,7 +13,8 @@ use crate::zoo::{CropMode, Interpolation, Preprocess};
 pub(crate) struct Network {
     /// Behind all passes.
     pub graph: Graph,
-    places: Vec<Place>,
+    /// Of its weights in their file.
+    pub places: Vec<Place>,
     /// What the model expects of an image.
     pub preprocess: Preprocess,
 }
@@ -65,21 +66,13 @@ impl Network {
         network.graph.verify()?;
         Ok(network)
     }
-
-    /// Its weights, from the bytes of the file that it was made for; `path` names that in errors.
-    ///
-    /// # Errors
-    /// [`Error::Checkpoint`] or [`Error::Mismatch`] for a file with less or other values than there must be.
-    pub(crate) fn weights(&mut self, path: String, file: Vec<u8>) -> Result<Weights> {
-        Weights::at_places(&self.graph, std::mem::take(&mut self.places), path, file)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::passes;
-    use crate::weights::{Checkpoint, Synthetic, serialize};
+    use crate::weights::{Checkpoint, Synthetic, Weights, serialize};
     use crate::wire::{decode, encode};
     use crate::zoo;
 
@@ -112,8 +105,8 @@ mod tests {
         for names in [&[][..], &["blocks.1".to_string()]] {
             let bytes = bundle.network(names).unwrap();
             assert!(bytes.len() < 20_000, "{} bytes", bytes.len());
-            let mut here = Network::read(&bytes).unwrap();
-            let weights = here.weights("file".into(), file.clone()).unwrap();
+            let here = Network::read(&bytes).unwrap();
+            let weights = Weights::at_places(&here.graph, here.places, "file".into(), file.clone()).unwrap();
             let fused = bundle.fused(names).unwrap();
             assert_eq!((&here.graph.nodes, &here.graph.outputs), (&fused.nodes, &fused.outputs));
             assert_eq!(here.graph.outputs.len(), bundle.graph.outputs.len() + names.len());
@@ -132,7 +125,8 @@ mod tests {
         let (bundle, file) = bundle();
         let network = bundle.network(&[]).unwrap();
         let error = |network: &[u8], file: &[u8]| {
-            let weights = Network::read(network).and_then(|mut n| n.weights("file".into(), file.to_vec()));
+            let at_places = |n: Network| Weights::at_places(&n.graph, n.places, "file".into(), file.to_vec());
+            let weights = Network::read(network).and_then(at_places);
             weights.map(|_| ()).unwrap_err()
         };
         assert!(matches!(error(&network[1..], &file), Error::BadInput { .. }));

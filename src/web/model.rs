@@ -3,20 +3,23 @@
 use super::engine::{Engine, promise, tensor};
 use super::error::js;
 use super::values::{list, numbers, object};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu, Resizer, Timing};
+use crate::graph::Graph;
 use crate::kernels::AdapterClass;
 use crate::plan::Target;
-use crate::session::{Network, Resident};
+use crate::session::{Network, Promised, Resident};
 use crate::tensor::Tensor;
 use crate::vision;
 use crate::weights::Weights;
 use crate::zoo::Preprocess;
-use js_sys::{Array, Float32Array, Promise};
+use js_sys::{Array, Float32Array, Promise, Uint8Array};
 use std::cell::RefCell;
+use std::future::ready;
 use std::rc::Rc;
 use std::sync::Arc;
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 
 #[wasm_bindgen]
 impl Engine {
@@ -26,17 +29,23 @@ impl Engine {
     }
 
     /// Puts a network, as the zoo's module wrote it, on the device with the weights of the file that it was written
-    /// for. They are stored as `dtype`, f32 or f16.
+    /// for, whose bytes are promised. They are stored as `dtype`, f32 or f16.
     ///
     /// # Errors
-    /// [`crate::Error::Unknown`] for another `dtype`, and those of [`Network::read`], [`Network::weights`] and
+    /// [`crate::Error::Unknown`] for another `dtype`, [`crate::Error::BadInput`] where the promise is broken, and those of
+    /// [`Network::read`], [`Weights::at_places`] and
     /// [`Resident::new`].
-    pub fn load(&self, network: Vec<u8>, name: String, bytes: Vec<u8>, dtype: Option<String>) -> Promise {
+    pub fn load(&self, network: Vec<u8>, name: String, bytes: Promise, dtype: Option<String>) -> Promise {
         let (gpu, target) = (Arc::clone(&self.0), self.target(dtype.as_deref()));
         promise(async move {
-            let mut network = Network::read(&network)?;
-            let weights = network.weights(name, bytes)?;
-            Loaded::put(&gpu, &target?, network, weights).await
+            let Network { graph, places, preprocess } = Network::read(&network)?;
+            let (graph, target) = (Arc::new(graph), target?);
+            let params = Arc::clone(&graph);
+            let weights = Box::pin(async {
+                let bytes = JsFuture::from(bytes).await.map_err(|_| Error::bad(&name, "did not arrive"))?;
+                Weights::at_places(&params, places, name, Uint8Array::from(bytes).to_vec())
+            });
+            Loaded::put(&gpu, &target, graph, preprocess, weights).await
         })
     }
 }
@@ -66,9 +75,14 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    async fn put(gpu: &Arc<Gpu>, target: &Target, network: Network, weights: Weights) -> Result<JsValue> {
-        let Network { graph, preprocess, .. } = network;
-        let (resident, _) = Resident::new(gpu, target, graph, &weights, preprocess.batch(1)).await?;
+    async fn put(
+        gpu: &Arc<Gpu>,
+        target: &Target,
+        graph: Arc<Graph>,
+        preprocess: Preprocess,
+        weights: Promised<'_>,
+    ) -> Result<JsValue> {
+        let (resident, weights, _) = Resident::new(gpu, target, graph, weights, preprocess.batch(1)).await?;
         Ok(Model(Rc::new(Self { resident, weights, preprocess, resizer: RefCell::default() })).into())
     }
 
@@ -87,8 +101,9 @@ impl Model {
     pub fn with_network(&self, network: Vec<u8>) -> Promise {
         let model = Rc::clone(&self.0);
         promise(async move {
-            let resident = &model.resident;
-            Loaded::put(resident.gpu(), resident.target(), Network::read(&network)?, model.weights.clone()).await
+            let (resident, Network { graph, preprocess, .. }) = (&model.resident, Network::read(&network)?);
+            let weights = Box::pin(ready(Ok(model.weights.clone())));
+            Loaded::put(resident.gpu(), resident.target(), Arc::new(graph), preprocess, weights).await
         })
     }
 
