@@ -1,22 +1,28 @@
 // What goes wrong in browsers, each as a named error, and what works afterwards.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { deflateSync, crc32 } from 'node:zlib';
 import { launch, open, server } from './browser.mjs';
 
 /** Where the server cuts the default weights off. */
 const CUT = 100_000;
+const weights = readFileSync(new URL('../../assets/efficientnet_lite0.safetensors', import.meta.url));
 
 let browser, site, page;
 before(async () => {
   const handler = (request, response) => {
     if (request.url === '/cut.safetensors') {
-      response.writeHead(200, { 'Content-Length': 1_000_000 }).write(new Uint8Array(CUT), () => response.destroy());
+      response.writeHead(200, { 'Content-Length': weights.length }).write(weights.subarray(0, CUT), () => response.destroy());
       return true;
     }
     if (request.url === '/slow.safetensors') {
-      response.writeHead(200, { 'Content-Length': 1_000_000 }).write(new Uint8Array(CUT));
+      response.writeHead(200, { 'Content-Length': weights.length }).write(weights.subarray(0, CUT));
+      return true;
+    }
+    if (request.url === '/zeros.safetensors') {
+      response.writeHead(200, { 'Content-Length': weights.length }).write(new Uint8Array(CUT));
       return true;
     }
     if (request.url === '/huge.png') {
@@ -114,7 +120,12 @@ test('the device is lost in the middle of an inference; loading again works', as
 
 test('the download is cut off', async () => {
   const message = await page.evaluate(() => said(mbconv.load({ weights: '/cut.safetensors' })));
-  assert.match(message, new RegExp(`^DownloadError: /cut\\.safetensors: cut off after \\d+ of 1000000 bytes`));
+  assert.match(message, new RegExp(`^DownloadError: /cut\\.safetensors: cut off after \\d+ of ${weights.length} bytes`));
+});
+
+test('what is no such file is refused before all of it is there', async () => {
+  const message = await page.evaluate(() => said(mbconv.load({ weights: '/zeros.safetensors' })));
+  assert.match(message, /^CheckpointError: zeros\.safetensors: not a usable safetensors file/);
 });
 
 test('loads that failed hold no device', async () => {
@@ -170,7 +181,7 @@ test('a load is aborted, before, during and after the download', async () => {
   });
   assert.match(messages[0], /^AbortError/);
   assert.match(messages[1], /^Error: enough/);
-  assert.deepEqual(progress[0], { loaded: 0, total: 1_000_000 });
+  assert.deepEqual(progress[0], { loaded: 0, total: weights.length });
 });
 
 test('streams, blobs, responses and buffers are weights as well', async () => {
