@@ -58,20 +58,17 @@ impl Variant {
     }
 }
 
-/// Many workgroups.
-const SPREAD: Variant = Variant { rows: 4, cols: 1, wg_x: 32, parts: 8 };
-/// Half as many, where the layers of the gate are large.
-const DENSE: Variant = Variant { rows: 4, cols: 1, wg_x: 64, parts: 4 };
+/// The tile of a GPU's product.
+const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 128, parts: 1 };
+/// The tile where there are few outputs.
+const GPU_SPLIT: Variant = Variant { rows: 4, cols: 1, wg_x: 32, parts: 8 };
 
-/// Every row; all compute the same up to the order of sums.
-pub const VARIANTS: &[Variant] = &[SPREAD, DENSE];
-
-/// Weights of a layer from which reading them takes a workgroup longer than a dispatch of its own.
-const LARGE: usize = 32 << 10;
+/// Every row; all compute the same up to the order of sums. The last has half of the second's workgroups.
+pub const VARIANTS: &[Variant] = &[GPU, GPU_SPLIT, Variant { rows: 4, cols: 1, wg_x: 64, parts: 4 }];
 
 /// The default row. It follows from the network alone: another batch or resolution must not need another pipeline.
 pub fn choose(args: &Args, _: AdapterClass) -> Variant {
-    if args.excite.c * args.excite.hidden > LARGE { DENSE } else { SPREAD }
+    if pointwise::splits(&args.product) { GPU_SPLIT } else { GPU }
 }
 
 impl Args {

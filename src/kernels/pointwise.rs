@@ -130,17 +130,21 @@ const WIDE: usize = 240;
 /// Input channels from which sharing them among lanes pays.
 const MIN_SHARED: usize = 64;
 
+/// Whether lanes of a GPU share a tile's input channels.
+pub(super) fn splits(args: &Args) -> bool {
+    let Channels { c_in, c_out, .. } = args.channels;
+    c_in.max(c_out) >= WIDE && c_in >= MIN_SHARED
+}
+
 /// The default row. It follows from the network alone: another batch or resolution must not need another pipeline.
 pub fn choose(args: &Args, class: AdapterClass) -> Variant {
-    let Channels { c_in, c_out, .. } = args.channels;
-    let split = c_in.max(c_out) >= WIDE && c_in >= MIN_SHARED;
     match class {
         AdapterClass::SoftwareSubgroup if !args.vector => SOFTWARE_SUBGROUP,
         AdapterClass::SwiftShader if args.vector => SWAP_VECTOR,
         AdapterClass::SwiftShader => SWAP,
         AdapterClass::Software | AdapterClass::SoftwareSubgroup => SOFTWARE,
         AdapterClass::Gpu if args.vector => GPU_VECTOR,
-        AdapterClass::Gpu if split => GPU_SPLIT,
+        AdapterClass::Gpu if splits(args) => GPU_SPLIT,
         AdapterClass::Gpu => GPU,
     }
 }

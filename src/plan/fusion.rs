@@ -350,12 +350,15 @@ impl Search<'_> {
         Some((vec![first, middle, last], Args::InvertedResidual(args)))
     }
 
-    /// A 1x1 convolution and the squeeze-and-excitation of its input that gates it and nothing else.
+    /// A 1x1 convolution and the squeeze-and-excitation of its input that gates it and nothing else. Not a ghost module's:
+    /// those networks have as many pipelines already as should be.
     fn excite(&self, last: NodeId) -> Option<(Vec<NodeId>, Args)> {
         let (project, ConvKind::Pointwise) = self.conv(last)? else { return None };
         let &[x, gate, ..] = &self.graph.nodes[last].inputs[..] else { return None };
         let Op::SqueezeExcite(se) = self.graph.nodes[gate].op else { return None };
         let alone = self.users[gate] == [last] && self.graph.nodes[gate].inputs == [x];
+        let ghost = |&user: &NodeId| self.conv(user).is_some_and(|(conv, _)| conv.keep_input);
+        let alone = alone && !self.users[last].iter().any(ghost);
         let product = project.gate && is_product(&Conv2d { gate: false, ..project }) && !project.pool;
         let (Shape { n, c, .. }, hidden) = (self.shapes[x], se.hidden);
         if !alone || !product || c.div_ceil(4) + hidden.div_ceil(4) > excite_pointwise::MAX_SLOTS {
