@@ -5,6 +5,7 @@ use mbconv::gpu::{Gpu, Roofline};
 use mbconv::kernels::{AdapterClass, excite_pointwise};
 use mbconv::plan::{Fuse, Plan, Rates, Target, WeightLayout};
 use mbconv::session::{Bundle, Device, Session, verify};
+use mbconv::tensor::Dtype;
 use mbconv::weights::{Synthetic, make_input};
 use mbconv::zoo::{self, Options};
 use mbconv::{Error, Shape, Tensor, cpu, passes};
@@ -116,9 +117,9 @@ fn fused_steps_verify_in_lockstep() {
 #[test]
 fn gates_apart_from_their_products_verify_in_lockstep() {
     let shape = Shape::new(2, 40, 56, 3);
-    for gpu in gpus() {
+    for (gpu, dtype) in gpus().into_iter().flat_map(|gpu| [Dtype::F32, Dtype::F16].map(|dtype| (gpu.clone(), dtype))) {
         let rates = Rates { gap_s: 0.0, ..Rates::GPU };
-        let target = Target { class: AdapterClass::Gpu, rates, ..gpu.target() };
+        let target = Target { class: AdapterClass::Gpu, rates, dtype, ..gpu.target() };
         let bundle = synthetic("mobilenetv3_small_100", Options::default());
         let graph = passes::run(&bundle.graph, &[]).0;
         let layout = WeightLayout::new(&graph, &target).unwrap();
