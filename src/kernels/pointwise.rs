@@ -221,7 +221,8 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
 
 /// Whether the result of a launch may take the place of the other tensor: see [`in_place`]. By turns, channels move.
 pub fn sums_in_place(key: &KernelKey) -> bool {
-    [NAME, SUBGROUP_NAME, SWAP_NAME, super::excite_pointwise::NAME].contains(&key.shader) && key.constant("INTERLEAVE", 0) == 0
+    [NAME, SUBGROUP_NAME, SWAP_NAME, super::excite_pointwise::NAME].contains(&key.shader)
+        && key.constant("INTERLEAVE", 0) == 0
 }
 
 /// Lets the result take the place of the other tensor, of the same shape: each invocation reads what it adds from

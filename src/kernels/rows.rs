@@ -4,8 +4,8 @@
 use super::depthwise::Tiles;
 use super::{AdapterClass, Launch};
 use super::{
-    conv, depthwise, depthwise_pointwise, excite_pointwise, expand_depthwise, fused, global_pool, head_pool, inverted_residual,
-    pointwise, squeeze_excite,
+    conv, depthwise, depthwise_pointwise, excite_pointwise, expand_depthwise, fused, global_pool, head_pool,
+    inverted_residual, pointwise, squeeze_excite,
 };
 use crate::error::Result;
 use std::fmt::Debug;

@@ -7,7 +7,7 @@
 //! the network then, not from the resolution, and another resolution needs no other pipelines.
 
 use super::Target;
-use super::lower::{kind, product_args};
+use super::convolution::{kind, product_args};
 use crate::graph::{Conv2d, ConvKind, Graph, Join, NodeId, Op};
 use crate::kernels::{
     AdapterClass, Window, depthwise, depthwise_pointwise, excite_pointwise, expand_depthwise, inverted_residual,
@@ -230,9 +230,9 @@ fn candidates(graph: &Graph, shapes: &[Shape], squeezed: &[bool], target: &Targe
     let search = Search { graph, shapes, squeezed, kept, users: graph.users(), class: target.class };
     let mut fusions = Vec::new();
     for last in 1..graph.nodes.len() {
-        for (nodes, args) in [search.pair(last), search.inverted_residual(last), search.excite(last)].into_iter().flatten() {
-            fusions.push(weigh(graph, shapes, target, nodes, args));
-        }
+        let found = [search.pair(last), search.inverted_residual(last), search.excite(last)];
+        let weigh = |(nodes, args)| weigh(graph, shapes, target, nodes, args);
+        fusions.extend(found.into_iter().flatten().map(weigh));
     }
     fusions
 }
@@ -364,7 +364,7 @@ impl Search<'_> {
         if !alone || !product || c.div_ceil(4) + hidden.div_ceil(4) > excite_pointwise::MAX_SLOTS {
             return None;
         }
-        let (tiles, pixels) = (self.tiles(x).unwrap_or(1), self.shapes[x].pixels());
+        let (tiles, pixels) = (self.tiles(x), self.shapes[x].pixels());
         let args = excite_pointwise::Args {
             product: product_args(self.graph, self.shapes, last, &project),
             excite: squeeze_excite::Args { n, c, hidden, tiles, pixels, act: se.act, gate: se.gate },
@@ -373,17 +373,15 @@ impl Search<'_> {
         Some((vec![gate, last], Args::ExcitePointwise(args)))
     }
 
-    /// The tiles of an image over which a depthwise convolution sums its result, computed with what comes before it
-    /// where that can be.
-    fn tiles(&self, id: NodeId) -> Option<usize> {
-        if let Some((_, Args::ExpandDepthwise(args))) = self.pair(id) {
-            return Some(expand_depthwise::tiles(&args.window, &expand_depthwise::choose(&args, self.class)).0.count());
+    /// About how many partial sums of an image's channel a squeeze-and-excitation of a node's result averages.
+    fn tiles(&self, id: NodeId) -> usize {
+        match self.pair(id) {
+            _ if !self.squeezed[id] => 1,
+            Some((_, Args::ExpandDepthwise(args))) => {
+                expand_depthwise::tiles(&args.window, &expand_depthwise::choose(&args, self.class)).0.count()
+            }
+            _ => self.shapes[id].pixels().div_ceil(depthwise::GPU_TILE),
         }
-        let (conv, ConvKind::Depthwise) = self.conv(id)? else { return None };
-        let window = slide(self.input(id), &conv)?;
-        let Conv2d { act, join, keep_input, .. } = conv;
-        let args = depthwise::Args { window, c: self.input(id).c, act, join, keep_input, squeeze: true };
-        depthwise::launch(&args, self.class).ok().map(|(_, tiles)| tiles.count())
     }
 }
 

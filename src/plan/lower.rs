@@ -1,16 +1,17 @@
 //! Chooses the kernel of every node: operands and launch. One match, one arm per operation.
 
+use super::convolution::{channels, kind, product_args, unsupported, vector};
 use super::fusion::{self, Fusion, Verdict};
 #[cfg(not(target_arch = "wasm32"))]
 use super::tuning::{self, Choice};
 use super::{Step, Target, Value, ValueId, ValueKind, WeightLayout};
 use crate::error::{Error, Result};
-use crate::graph::{Activation, Conv2d, ConvKind, Graph, Join, NodeId, Op, Pool, SqueezeExcite};
-use crate::kernels::{
-    AdapterClass, Channels, Launch, Role, Rows, Storage, Tiled, Window, channel_copy, conv, depthwise, elementwise,
-    excite_pointwise, global_pool, head_pool, l2_norm, pointwise, pool, squeeze_excite,
-};
+use crate::graph::{Activation, Conv2d, ConvKind, Graph, NodeId, Op, Pool, SqueezeExcite};
 use crate::kernels::excite_pointwise::Part;
+use crate::kernels::{
+    AdapterClass, Launch, Role, Rows, Storage, Tiled, Window, channel_copy, conv, depthwise, elementwise,
+    excite_pointwise, global_pool, head_pool, l2_norm, pool, squeeze_excite,
+};
 use crate::tensor::{Dtype, Padding, Shape};
 
 pub(super) struct Lowered {
@@ -80,14 +81,6 @@ fn squeezed_depthwise(graph: &Graph) -> Vec<bool> {
             matches!(graph.nodes[x].op, Op::Conv2d(c) if kind(graph, &c) == ConvKind::Depthwise && !c.join.is_some());
     }
     squeezed
-}
-
-pub(super) fn kind(graph: &Graph, conv: &Conv2d) -> ConvKind {
-    conv.kind(in_channels(graph, conv))
-}
-
-pub(super) fn in_channels(graph: &Graph, conv: &Conv2d) -> usize {
-    graph.params[conv.weight].shape[1] * conv.groups
 }
 
 struct Lowering<'a> {
@@ -408,50 +401,4 @@ impl Lowering<'_> {
     fn unsupported<T>(&self, id: NodeId, problem: &str) -> Result<T> {
         Err(Error::Unsupported { node: self.graph.nodes[id].name.clone(), problem: format!("{problem} has no kernel") })
     }
-}
-
-/// What no kernel does; `head` is a convolution with nothing but its activation fused.
-fn unsupported(kind: ConvKind, conv: &Conv2d, head: bool) -> Option<&'static str> {
-    let pointwise = conv.kernel == 1 && conv.stride == 1 && kind != ConvKind::Depthwise;
-    let turns = conv.join == Join::Interleave;
-    match () {
-        () if conv.pool && !(kind == ConvKind::Pointwise && head) => Some("pooling behind this convolution"),
-        () if conv.dilation > 1 && kind == ConvKind::Depthwise => Some("a dilated depthwise convolution"),
-        () if conv.gate && kind != ConvKind::Pointwise => Some("a gate in front of this convolution"),
-        () if (turns || conv.first.is_some() || conv.shuffle > 1) && !pointwise => {
-            Some("channels rearranged by this convolution")
-        }
-        () if turns && conv.groups > 1 => Some("channels by turns with those of a grouped convolution"),
-        () if conv.keep_input && kind != ConvKind::Depthwise => Some("the input in front of this convolution's output"),
-        () => None,
-    }
-}
-
-/// Whether a convolution's input has one position at any resolution: a classifier's, or a product behind a pooling.
-fn vector(graph: &Graph, id: NodeId, conv: &Conv2d) -> bool {
-    let linear = graph.params[conv.weight].shape.len() == 2;
-    linear || matches!(graph.nodes[graph.nodes[id].inputs[0]].op, Op::GlobalAvgPool)
-}
-
-/// A 1x1 convolution with step 1 as a product.
-pub(super) fn product_args(graph: &Graph, shapes: &[Shape], id: NodeId, conv: &Conv2d) -> pointwise::Args {
-    let inputs = &graph.nodes[id].inputs;
-    let x = shapes[inputs[0]];
-    pointwise::Args {
-        n: x.n,
-        pixels: x.pixels(),
-        channels: channels(graph, conv, x.c),
-        act: conv.act,
-        gate: conv.gate,
-        join: conv.join,
-        other: inputs.last().map_or(0, |&other| shapes[other].c),
-        vector: vector(graph, id, conv),
-    }
-}
-
-/// The channels of a convolution whose input has `whole` of them.
-pub(super) fn channels(graph: &Graph, conv: &Conv2d, whole: usize) -> Channels {
-    let Conv2d { out, groups, shuffle, .. } = *conv;
-    let first = conv.first.unwrap_or(0);
-    Channels { whole, first, c_in: in_channels(graph, conv), c_out: out, groups, shuffle }
 }

@@ -285,9 +285,8 @@ fn gates_join_their_products_where_that_pays() {
     let of = |p: &Plan| p.fusions.iter().filter(|f| f.kernel == excite_pointwise::NAME).cloned().collect::<Vec<_>>();
     let graph = fused("efficientnet_b0");
     let layout = WeightLayout::new(&graph, &Target::web()).unwrap();
-    let plan = |target: &Target, n: usize, keep: &[String]| {
-        Plan::new(&graph, &layout, target, [n, 224, 224], keep).unwrap()
-    };
+    let plan =
+        |target: &Target, n: usize, keep: &[String]| Plan::new(&graph, &layout, target, [n, 224, 224], keep).unwrap();
     let web = Target::web();
     let gates = |p: &Plan| p.steps.iter().filter(|s| matches!(graph.nodes[s.node].op, Op::SqueezeExcite(_))).count();
     let one = plan(&web, 1, &[]);
