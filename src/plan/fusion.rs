@@ -230,7 +230,7 @@ fn candidates(graph: &Graph, shapes: &[Shape], squeezed: &[bool], target: &Targe
     let search = Search { graph, shapes, squeezed, kept, users: graph.users(), class: target.class };
     let mut fusions = Vec::new();
     for last in 1..graph.nodes.len() {
-        let found = [search.pair(last), search.inverted_residual(last), search.excite(last)];
+        let found = [search.pair(last), search.inverted_residual(last), search.excite(last, &fusions)];
         let weigh = |(nodes, args)| weigh(graph, shapes, target, nodes, args);
         fusions.extend(found.into_iter().flatten().map(weigh));
     }
@@ -352,7 +352,7 @@ impl Search<'_> {
 
     /// A 1x1 convolution and the squeeze-and-excitation of its input that gates it and nothing else. Not a ghost module's:
     /// those networks have as many pipelines already as should be.
-    fn excite(&self, last: NodeId) -> Option<(Vec<NodeId>, Args)> {
+    fn excite(&self, last: NodeId, before: &[Fusion]) -> Option<(Vec<NodeId>, Args)> {
         let (project, ConvKind::Pointwise) = self.conv(last)? else { return None };
         let &[x, gate, ..] = &self.graph.nodes[last].inputs[..] else { return None };
         let Op::SqueezeExcite(se) = self.graph.nodes[gate].op else { return None };
@@ -364,7 +364,7 @@ impl Search<'_> {
         if !alone || !product || c.div_ceil(4) + hidden.div_ceil(4) > excite_pointwise::MAX_SLOTS {
             return None;
         }
-        let (tiles, pixels) = (self.tiles(x), self.shapes[x].pixels());
+        let (tiles, pixels) = (self.tiles(x, before), self.shapes[x].pixels());
         let args = excite_pointwise::Args {
             product: product_args(self.graph, self.shapes, last, &project),
             excite: squeeze_excite::Args { n, c, hidden, tiles, pixels, act: se.act, gate: se.gate },
@@ -373,12 +373,13 @@ impl Search<'_> {
         Some((vec![gate, last], Args::ExcitePointwise(args)))
     }
 
-    /// About how many partial sums of an image's channel a squeeze-and-excitation of a node's result averages.
-    fn tiles(&self, id: NodeId) -> usize {
-        match self.pair(id) {
+    /// About how many partial sums of an image's channel a squeeze-and-excitation of a node's result averages, by the
+    /// groups before it.
+    fn tiles(&self, id: NodeId, before: &[Fusion]) -> usize {
+        match before.iter().find(|fusion| fusion.nodes.last() == Some(&id)).map(|fusion| &fusion.args) {
             _ if !self.squeezed[id] => 1,
-            Some((_, Args::ExpandDepthwise(args))) => {
-                expand_depthwise::tiles(&args.window, &expand_depthwise::choose(&args, self.class)).0.count()
+            Some(Args::ExpandDepthwise(args)) => {
+                expand_depthwise::tiles(&args.window, &expand_depthwise::choose(args, self.class)).0.count()
             }
             _ => self.shapes[id].pixels().div_ceil(depthwise::GPU_TILE),
         }
