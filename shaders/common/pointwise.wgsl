@@ -8,6 +8,7 @@ struct Params {
     cout4: u32,
     tiles_n: u32,
     act: u32,
+    // 0 without a gate, 1 with one that is read; in excite_pointwise.wgsl 2 where it is computed, 3 where that is all.
     gate: u32,
     join: u32,
     joined: u32,
@@ -24,6 +25,12 @@ struct Params {
     in_place: u32,
     pad1: u32,
     rolled: vec4<u32>,
+    // Squeeze-and-excitation in front of the product, where the gate is computed here: Excite in common/excite.wgsl.
+    h4: u32,
+    tiles: u32,
+    inverse: f32,
+    hidden_act: u32,
+    gate_act: u32,
 }
 
 override INTERLEAVE: u32 = 0u;

@@ -377,7 +377,7 @@ impl<'a> Operands<'a> {
             }
             Role::Output | Role::Squeeze => bound(&at.writes).unwrap_or_else(spare),
             Role::Input => bound(&at.reads).unwrap_or_else(spare),
-            Role::Gate | Role::Residual => {
+            Role::Gate | Role::Residual | Role::Sums => {
                 // What the output takes the place of is read there.
                 let replaced = |value| at.writes.iter().any(|w| self.plan.values[w.1].over == Some(value));
                 let reads: Vec<_> = at.reads.iter().copied().filter(|r| !replaced(r.1)).collect();

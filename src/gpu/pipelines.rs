@@ -184,9 +184,7 @@ fn layout_entry(role: Role) -> wgpu::BindGroupLayoutEntry {
     let ty = match role {
         Role::Params => wgpu::BufferBindingType::Uniform,
         Role::Output | Role::Squeeze => wgpu::BufferBindingType::Storage { read_only: false },
-        Role::Input | Role::Weights | Role::NextWeights | Role::LastWeights | Role::Gate | Role::Residual => {
-            wgpu::BufferBindingType::Storage { read_only: true }
-        }
+        _ => wgpu::BufferBindingType::Storage { read_only: true },
     };
     wgpu::BindGroupLayoutEntry {
         binding: role as u32,

@@ -129,6 +129,9 @@ const LEAN: Variant = Variant { cols: 7, max_rows: 28, lean: true, ..SOFTWARE };
 const COLUMN: Variant = Variant { cols: 1, max_rows: 56, wg_x: 8, wg_y: 1, roll: false, lean: false };
 const GPU: Variant = Variant { cols: 4, max_rows: 7, wg_x: 8, wg_y: 8, roll: false, lean: false };
 
+/// Positions of a GPU's tile.
+pub const GPU_TILE: usize = (GPU.cols * GPU.max_rows) as usize;
+
 /// Every row; all compute the same but for the tiles of the squeeze.
 pub const VARIANTS: &[Variant] = &[SOFTWARE, COLUMN, GPU, LEAN];
 

@@ -20,6 +20,7 @@ pub mod conv;
 pub mod depthwise;
 pub mod depthwise_pointwise;
 pub mod elementwise;
+pub mod excite_pointwise;
 pub mod expand_depthwise;
 mod fingerprint;
 pub mod fused;
@@ -62,6 +63,8 @@ pub enum Role {
     NextWeights = 7,
     /// `var<storage, read>`: bias and weights of the third of three convolutions.
     LastWeights = 8,
+    /// `var<storage, read>`: the partial sums that squeeze-and-excitation averages, where they are not the first input.
+    Sums = 9,
 }
 
 /// Identifies a compiled pipeline: cache key, label, profile row and test id.
@@ -140,12 +143,14 @@ pub struct Family {
     workgroup_bytes: fn(&KernelKey) -> u32,
 }
 
+const EXCITE: &str = wgsl!("common/excite.wgsl");
 const ACTIVATION: &str = wgsl!("common/activation.wgsl");
 const JOIN: &str = wgsl!("common/join.wgsl");
 const CONV: &str = wgsl!("common/conv.wgsl");
 const HEAD_POOL: &str = wgsl!("common/head_pool.wgsl");
 const PLACE: &str = wgsl!("common/place.wgsl");
 const POINTWISE: &str = wgsl!("common/pointwise.wgsl");
+const PRODUCT: &str = wgsl!("common/product.wgsl");
 // No adapter of a browser is known to gain from these.
 #[cfg(not(feature = "web"))]
 const SUBGROUP_STORE: &str = wgsl!("common/subgroup_store.wgsl");
@@ -162,7 +167,7 @@ pub const FAMILIES: &[Family] = &[
         name: pointwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Gate, Role::Residual],
         subgroup_lanes: 0,
-        parts: &[ACTIVATION, JOIN, TILE, PLACE, POINTWISE, wgsl!("pointwise.wgsl")],
+        parts: &[ACTIVATION, JOIN, TILE, PLACE, POINTWISE, PRODUCT, wgsl!("pointwise.wgsl")],
         workgroup_bytes: pointwise::workgroup_bytes,
     },
     #[cfg(not(feature = "web"))]
@@ -250,7 +255,7 @@ pub const FAMILIES: &[Family] = &[
         name: squeeze_excite::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroup_lanes: 0,
-        parts: &[ACTIVATION, wgsl!("squeeze_excite.wgsl")],
+        parts: &[ACTIVATION, EXCITE, wgsl!("squeeze_excite.wgsl")],
         workgroup_bytes: squeeze_excite::workgroup_bytes,
     },
     Family {
@@ -259,6 +264,23 @@ pub const FAMILIES: &[Family] = &[
         subgroup_lanes: QUAD_LANES,
         parts: &[ACTIVATION, wgsl!("squeeze_excite_subgroup.wgsl")],
         workgroup_bytes: |_| 0,
+    },
+    #[cfg(not(feature = "web"))]
+    Family {
+        name: excite_pointwise::NAME,
+        bindings: &[
+            Role::Params,
+            Role::Input,
+            Role::Weights,
+            Role::Output,
+            Role::Gate,
+            Role::Residual,
+            Role::NextWeights,
+            Role::Sums,
+        ],
+        subgroup_lanes: 0,
+        parts: &[ACTIVATION, JOIN, TILE, PLACE, POINTWISE, PRODUCT, EXCITE, wgsl!("excite_pointwise.wgsl")],
+        workgroup_bytes: |_| excite_pointwise::BYTES,
     },
     Family {
         name: head_pool::NAME,

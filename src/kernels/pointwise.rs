@@ -47,7 +47,7 @@ pub struct Params {
     pub tiles_n: u32,
     /// Activation code.
     pub act: u32,
-    /// 1 where the input is gated.
+    /// 1 where the input is gated; more in [`super::excite_pointwise::Part`].
     pub gate: u32,
     /// How the other tensor joins.
     pub join: u32,
@@ -71,6 +71,18 @@ pub struct Params {
     pub pad: u32,
     /// Trip counts for `ROLL = 1`, see `shaders/common/tile.wgsl`.
     pub rolled: [u32; 4],
+    /// From here on what [`super::excite_pointwise`] computes the gate by, else zero: hidden width / 4.
+    pub h4: u32,
+    /// Partial sums per image and channel.
+    pub tiles: u32,
+    /// 1 / positions.
+    pub inverse: f32,
+    /// Code of the activation between the gate's products.
+    pub hidden_act: u32,
+    /// Code of the activation after the second.
+    pub gate_act: u32,
+    /// Zero.
+    pub rest: [u32; 3],
 }
 
 /// A row of the variant table: the tile of an invocation and the lanes of a workgroup.
@@ -118,17 +130,21 @@ const WIDE: usize = 240;
 /// Input channels from which sharing them among lanes pays.
 const MIN_SHARED: usize = 64;
 
+/// Whether lanes of a GPU share a tile's input channels.
+pub(super) fn splits(args: &Args) -> bool {
+    let Channels { c_in, c_out, .. } = args.channels;
+    c_in.max(c_out) >= WIDE && c_in >= MIN_SHARED
+}
+
 /// The default row. It follows from the network alone: another batch or resolution must not need another pipeline.
 pub fn choose(args: &Args, class: AdapterClass) -> Variant {
-    let Channels { c_in, c_out, .. } = args.channels;
-    let split = c_in.max(c_out) >= WIDE && c_in >= MIN_SHARED;
     match class {
         AdapterClass::SoftwareSubgroup if !args.vector => SOFTWARE_SUBGROUP,
         AdapterClass::SwiftShader if args.vector => SWAP_VECTOR,
         AdapterClass::SwiftShader => SWAP,
         AdapterClass::Software | AdapterClass::SoftwareSubgroup => SOFTWARE,
         AdapterClass::Gpu if args.vector => GPU_VECTOR,
-        AdapterClass::Gpu if split => GPU_SPLIT,
+        AdapterClass::Gpu if splits(args) => GPU_SPLIT,
         AdapterClass::Gpu => GPU,
     }
 }
@@ -193,9 +209,8 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         group_tiles: group_tiles as u32,
         other4: args.other.div_ceil(4) as u32,
         y4: y4 as u32,
-        in_place: 0,
-        pad: 0,
         rolled: [variant.rows, variant.cols, 4, 0],
+        ..bytemuck::Zeroable::zeroed()
     };
     Ok(Launch {
         key,
@@ -206,7 +221,8 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
 
 /// Whether the result of a launch may take the place of the other tensor: see [`in_place`]. By turns, channels move.
 pub fn sums_in_place(key: &KernelKey) -> bool {
-    [NAME, SUBGROUP_NAME, SWAP_NAME].contains(&key.shader) && key.constant("INTERLEAVE", 0) == 0
+    [NAME, SUBGROUP_NAME, SWAP_NAME, super::excite_pointwise::NAME].contains(&key.shader)
+        && key.constant("INTERLEAVE", 0) == 0
 }
 
 /// Lets the result take the place of the other tensor, of the same shape: each invocation reads what it adds from

@@ -4,8 +4,8 @@
 use super::depthwise::Tiles;
 use super::{AdapterClass, Launch};
 use super::{
-    conv, depthwise, depthwise_pointwise, expand_depthwise, fused, global_pool, head_pool, inverted_residual,
-    pointwise, squeeze_excite,
+    conv, depthwise, depthwise_pointwise, excite_pointwise, expand_depthwise, fused, global_pool, head_pool,
+    inverted_residual, pointwise, squeeze_excite,
 };
 use crate::error::Result;
 use std::fmt::Debug;
@@ -110,6 +110,10 @@ rows!(head_pool, head_pool::Variant, Launch, |l| l, |args, row| vec![
 ]);
 rows!(depthwise, depthwise::Variant, Tiled, tiled, |args, row| vec![(args.window.out_w, row.cols)]);
 rows!(squeeze_excite, squeeze_excite::Variant, Launch, |l| l, |_, _| Vec::new());
+rows!(excite_pointwise, excite_pointwise::Variant, Launch, |l| l, |args, row| vec![
+    (args.product.pixels, row.rows),
+    (args.product.channels.group4(), row.cols)
+]);
 rows!(global_pool, global_pool::Variant, Launch, |l| l, |_, _| Vec::new());
 rows!(expand_depthwise, fused::Variant, Tiled, tiled, |args, row| vec![(args.c.div_ceil(4), row.quads)]);
 rows!(depthwise_pointwise, fused::Variant, Launch, |l| l, |args, row| vec![(args.c_out.div_ceil(4), row.quads)]);
@@ -123,6 +127,7 @@ pub fn most_rows() -> usize {
         head_pool::VARIANTS.len(),
         depthwise::VARIANTS.len(),
         squeeze_excite::VARIANTS.len(),
+        excite_pointwise::VARIANTS.len(),
         global_pool::VARIANTS.len(),
         expand_depthwise::VARIANTS.len(),
         depthwise_pointwise::VARIANTS.len(),

@@ -1,5 +1,5 @@
-//! The gate of squeeze-and-excitation from partial sums, in one dispatch. Shaders: `shaders/squeeze_excite.wgsl` and,
-//! without barriers, `shaders/squeeze_excite_subgroup.wgsl`.
+//! The gate of squeeze-and-excitation from partial sums, in one dispatch. Shaders: `shaders/squeeze_excite.wgsl` over
+//! `shaders/common/excite.wgsl` and, without barriers, `shaders/squeeze_excite_subgroup.wgsl`.
 
 use super::{AdapterClass, KernelKey, Launch, QUAD_LANES, grid, indexable, pack_bias};
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ pub struct Args {
     pub gate: Activation,
 }
 
-/// `struct Params` of the shader.
+/// `struct Excite` of the shader.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Params {
@@ -91,11 +91,8 @@ pub fn launch(args: &Args, class: AdapterClass) -> Result<Launch> {
     launch_with(args, &choose(args, class))
 }
 
-/// The dispatch of a given row.
-///
-/// # Errors
-/// As [`launch`].
-pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
+/// The uniform.
+pub(super) fn params(args: &Args) -> Result<Params> {
     if args.hidden > MAX_HIDDEN {
         return Err(Error::Limit {
             what: "squeeze-and-excitation's hidden layer".into(),
@@ -107,11 +104,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     }
     let (c4, h4) = (args.c.div_ceil(4), args.hidden.div_ceil(4));
     indexable(NAME, (args.n * args.tiles * c4) as u64)?;
-    let key = match variant.subgroup {
-        true => KernelKey::new(SUBGROUP_NAME, &[("WG_X", variant.wg_x)]),
-        false => KernelKey::new(NAME, &[("ROLL", variant.roll.into()), ("WG_X", variant.wg_x)]),
-    };
-    let params = Params {
+    Ok(Params {
         c4: c4 as u32,
         h4: h4 as u32,
         tiles: args.tiles as u32,
@@ -120,6 +113,18 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         gate_act: args.gate.code(),
         four: 4,
         pad: 0,
+    })
+}
+
+/// The dispatch of a given row.
+///
+/// # Errors
+/// As [`launch`].
+pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
+    let params = params(args)?;
+    let key = match variant.subgroup {
+        true => KernelKey::new(SUBGROUP_NAME, &[("WG_X", variant.wg_x)]),
+        false => KernelKey::new(NAME, &[("ROLL", variant.roll.into()), ("WG_X", variant.wg_x)]),
     };
     Ok(Launch { key, grid: grid(NAME, [args.n, 1, 1])?, params: bytemuck::bytes_of(&params).to_vec() })
 }

@@ -54,6 +54,9 @@ fn launches() -> Vec<Launch> {
             squeeze_excite::Args { n: 2, c: 96, hidden: 4, tiles: 3, pixels: 49, act, gate: Activation::Sigmoid };
         all.push(squeeze_excite::launch_with(&args, v).unwrap());
     }
+    for v in excite_pointwise::VARIANTS {
+        all.push(excite_pointwise::launch_with(&excite_pointwise_args(2, 49, [20, 8, 37]), v).unwrap());
+    }
     for v in head_pool::VARIANTS {
         let args = head_pool::Args { n: 2, pixels: 49, c_in: 320, c_out: 1280, act, vector: false };
         all.push(head_pool::launch_with(&args, v).unwrap());
@@ -92,6 +95,15 @@ fn pointwise_args(n: usize, pixels: usize, [c_in, c_out]: [usize; 2], gate: bool
     let channels = Channels::dense(c_in, c_out);
     let other = if join.is_some() { c_out } else { 0 };
     pointwise::Args { n, pixels, channels, act: Activation::Swish, gate, join, other, vector: false }
+}
+
+fn excite_pointwise_args(n: usize, pixels: usize, [c, hidden, c_out]: [usize; 3]) -> excite_pointwise::Args {
+    let (act, gate) = (Activation::Swish, Activation::Sigmoid);
+    excite_pointwise::Args {
+        product: pointwise_args(n, pixels, [c, c_out], true, Join::Add),
+        excite: squeeze_excite::Args { n, c, hidden, tiles: 3, pixels, act, gate },
+        part: excite_pointwise::Part::Whole,
+    }
 }
 
 fn window(n: usize, h: usize, kernel: usize, stride: usize) -> Window {
@@ -235,8 +247,8 @@ fn rust_and_wgsl_agree_on_every_parameter() {
     macro_rules! check {
         ($family:ident, $($field:ident = $wgsl:literal),+) => {
             let module = parse(&KernelKey::new($family::NAME, &[]));
-            let ty = module.types.iter().find(|t| t.1.name.as_deref() == Some("Params")).unwrap().1;
-            let naga::TypeInner::Struct { members, span } = &ty.inner else { panic!("{}", $family::NAME) };
+            let uniform = module.global_variables.iter().find(|v| v.1.space == naga::AddressSpace::Uniform).unwrap().1;
+            let naga::TypeInner::Struct { members, span } = &module.types[uniform.ty].inner else { panic!("{}", $family::NAME) };
             assert_eq!(*span as usize, size_of::<$family::Params>(), "{}", $family::NAME);
             assert!(*span <= 256);
             $(
@@ -262,7 +274,12 @@ fn rust_and_wgsl_agree_on_every_parameter() {
         other4 = "other4",
         y4 = "y4",
         in_place = "in_place",
-        rolled = "rolled"
+        rolled = "rolled",
+        h4 = "h4",
+        tiles = "tiles",
+        inverse = "inverse",
+        hidden_act = "hidden_act",
+        gate_act = "gate_act"
     );
     check!(
         depthwise,
@@ -451,6 +468,18 @@ fn grids_cover_every_output() {
             assert!(!gate || l.grid[2] as usize == n);
         }
     }
+    for v in excite_pointwise::VARIANTS {
+        for (n, pixels, c_out) in [(1, 1, 3), (2, 49, 320), (3, 12_544, 24)] {
+            let args = excite_pointwise_args(n, pixels, [96, 4, c_out]);
+            let l = excite_pointwise::launch_with(&args, v).unwrap();
+            assert_eq!(l.grid, [args.workgroups(v) as u32, 1, n as u32]);
+            let tiles = l.grid[0] as usize * v.wg_x as usize;
+            assert!(tiles * (v.rows * v.cols * 4) as usize >= pixels * c_out, "{}", l.key);
+            let part = excite_pointwise::Part::Gates;
+            let gates = excite_pointwise::launch_with(&excite_pointwise::Args { part, ..args }, v).unwrap();
+            assert_eq!((&gates.key, gates.grid), (&l.key, [1, 1, n as u32]));
+        }
+    }
     for v in depthwise::VARIANTS {
         for (n, h, stride) in [(1, 7, 1), (64, 300, 1), (2, 15, 2), (1, 113, 2)] {
             let args = depthwise_args(n, h, 192, 5, stride, false);
@@ -545,6 +574,24 @@ fn fused_tiles_fit_and_repeat_little() {
                 assert!(!narrow || expand <= 3.0, "{h} {kernel} {stride} {v:?}: {expand}");
             }
         }
+    }
+}
+
+/// The gates of the widest layers that are accepted, and what they are computed with, fit in workgroup memory, and so do
+/// the sums of a tile.
+#[test]
+fn gates_fit_in_workgroup_memory() {
+    let slots = excite_pointwise::BYTES as usize / 16;
+    for v in excite_pointwise::VARIANTS {
+        let launch = |c| excite_pointwise::launch_with(&excite_pointwise_args(1, 49, [c, 240, 37]), v);
+        let most = excite_pointwise::MAX_SLOTS - 60;
+        let l = launch(4 * most).unwrap();
+        let p: pointwise::Params = bytemuck::pod_read_unaligned(&l.params);
+        // What lanes of a sum hold takes 256 slots, as many as there are lanes.
+        let lanes = l.key.workgroup().iter().product::<u32>() as usize;
+        assert!(lanes <= 256 && p.h4 <= 256 && p.x4 as usize + 256 + p.h4 as usize <= slots, "{}", l.key);
+        assert!(((v.parts - 1) * v.rows * v.cols * v.wg_x) as usize <= slots, "{}", l.key);
+        assert!(matches!(launch(4 * most + 1), Err(Error::Limit { .. })));
     }
 }
 

@@ -1,14 +1,16 @@
 //! Chooses the kernel of every node: operands and launch. One match, one arm per operation.
 
+use super::convolution::{channels, kind, product_args, unsupported, vector};
 use super::fusion::{self, Fusion, Verdict};
 #[cfg(not(target_arch = "wasm32"))]
 use super::tuning::{self, Choice};
 use super::{Step, Target, Value, ValueId, ValueKind, WeightLayout};
 use crate::error::{Error, Result};
-use crate::graph::{Activation, Conv2d, ConvKind, Graph, Join, NodeId, Op, Pool, SqueezeExcite};
+use crate::graph::{Activation, Conv2d, ConvKind, Graph, NodeId, Op, Pool, SqueezeExcite};
+use crate::kernels::excite_pointwise::Part;
 use crate::kernels::{
-    AdapterClass, Channels, Launch, Role, Rows, Storage, Tiled, Window, channel_copy, conv, depthwise, elementwise,
-    global_pool, head_pool, l2_norm, pointwise, pool, squeeze_excite,
+    AdapterClass, Launch, Role, Rows, Storage, Tiled, Window, channel_copy, conv, depthwise, elementwise,
+    excite_pointwise, global_pool, head_pool, l2_norm, pool, squeeze_excite,
 };
 use crate::tensor::{Dtype, Padding, Shape};
 
@@ -37,6 +39,7 @@ pub(super) fn lower(
         shapes,
         target,
         squeezed,
+        fusions: &fusions,
         read,
         values: Vec::new(),
         steps: Vec::new(),
@@ -52,12 +55,19 @@ pub(super) fn lower(
             Some(_) => {}
         }
     }
+    let Lowering {
+        values,
+        steps,
+        #[cfg(not(target_arch = "wasm32"))]
+        choices,
+        ..
+    } = l;
     Ok(Lowered {
-        values: l.values,
-        steps: l.steps,
+        values,
+        steps,
         fusions,
         #[cfg(not(target_arch = "wasm32"))]
-        choices: l.choices,
+        choices,
     })
 }
 
@@ -73,20 +83,13 @@ fn squeezed_depthwise(graph: &Graph) -> Vec<bool> {
     squeezed
 }
 
-pub(super) fn kind(graph: &Graph, conv: &Conv2d) -> ConvKind {
-    conv.kind(in_channels(graph, conv))
-}
-
-pub(super) fn in_channels(graph: &Graph, conv: &Conv2d) -> usize {
-    graph.params[conv.weight].shape[1] * conv.groups
-}
-
 struct Lowering<'a> {
     graph: &'a Graph,
     layout: &'a WeightLayout,
     shapes: &'a [Shape],
     target: &'a Target,
     squeezed: Vec<bool>,
+    fusions: &'a [Fusion],
     /// Whether another node reads a node's value.
     read: Vec<bool>,
     values: Vec<Value>,
@@ -136,25 +139,16 @@ impl Lowering<'_> {
             ConvKind::Depthwise => return self.depthwise(id, conv, x, y),
             // A head over one position is the product itself, with lanes along channels.
             ConvKind::Pointwise
-                if conv.pool || (class == AdapterClass::SoftwareSubgroup && self.vector(id, conv) && head) =>
+                if conv.pool || (class == AdapterClass::SoftwareSubgroup && vector(self.graph, id, conv) && head) =>
             {
-                let vector = self.vector(id, conv);
+                let vector = vector(self.graph, id, conv);
                 let args = head_pool::Args { n: x.n, pixels: x.pixels(), c_in: x.c, c_out: y.c, act: conv.act, vector };
                 self.launch(&args)?
             }
-            _ if conv.kernel == 1 && conv.stride == 1 => {
-                let args = pointwise::Args {
-                    n: x.n,
-                    pixels: x.pixels(),
-                    channels,
-                    act: conv.act,
-                    gate: conv.gate,
-                    join: conv.join,
-                    other: self.graph.nodes[id].inputs.last().map_or(0, |&other| self.shapes[other].c),
-                    vector: self.vector(id, conv),
-                };
-                self.launch(&args)?
-            }
+            _ if conv.kernel == 1 && conv.stride == 1 => match self.apart(id) {
+                Some(args) => self.launch(&excite_pointwise::Args { part: Part::Product, ..args })?,
+                None => self.launch(&product_args(self.graph, self.shapes, id, conv))?,
+            },
             _ => {
                 let window = self.window(id, x, conv.padding, conv.extent(), conv.stride)?;
                 let window = Window { kernel: conv.kernel, dilation: conv.dilation, ..window };
@@ -177,12 +171,6 @@ impl Lowering<'_> {
             return launched.map_or_else(|| args.launch(class), Ok);
         }
         args.launch(class)
-    }
-
-    /// Whether a convolution's input has one position at any resolution: a classifier's, or a product behind a pooling.
-    fn vector(&self, id: NodeId, conv: &Conv2d) -> bool {
-        let linear = self.graph.params[conv.weight].shape.len() == 2;
-        linear || matches!(self.graph.nodes[self.graph.nodes[id].inputs[0]].op, Op::GlobalAvgPool)
     }
 
     fn depthwise(&mut self, id: NodeId, conv: &Conv2d, x: Shape, y: Shape) -> Result<()> {
@@ -214,6 +202,8 @@ impl Lowering<'_> {
 
     /// Several convolutions in one step, which reads what the first reads and writes what the last writes.
     fn fused(&mut self, id: NodeId, fusion: &Fusion) -> Result<()> {
+        let mut reads = self.inputs(fusion.nodes[0]);
+        let mut roles = [Role::Weights, Role::NextWeights, Role::LastWeights];
         let (launch, tiles) = match &fusion.args {
             fusion::Args::ExpandDepthwise(args) => {
                 let Tiled(launch, tiles) = self.launch(args)?;
@@ -221,12 +211,18 @@ impl Lowering<'_> {
             }
             fusion::Args::DepthwisePointwise(args) => (self.launch(args)?, None),
             fusion::Args::InvertedResidual(args) => (self.launch(args)?, None),
+            fusion::Args::ExcitePointwise(args) => {
+                let (sums, excite) = self.sums(fusion.nodes[0], args.excite)?;
+                reads.push((Role::Sums, sums));
+                roles.swap(0, 1);
+                (self.launch(&excite_pointwise::Args { excite, ..*args })?, None)
+            }
         };
-        let mut reads = self.inputs(fusion.nodes[0]);
         let others = fusion.nodes[1..].iter().flat_map(|&node| &self.graph.nodes[node].inputs[1..]);
+        let others = others.filter(|other| !fusion.nodes.contains(other));
         reads.extend(others.map(|&other| (Role::Residual, self.value(other))));
         self.push_without_weights(id, launch, reads, ValueKind::Node(id), self.shapes[id])?;
-        for (&node, role) in fusion.nodes.iter().zip([Role::Weights, Role::NextWeights, Role::LastWeights]) {
+        for (&node, role) in fusion.nodes.iter().zip(roles) {
             self.add_weights(node, role);
         }
         if let Some(tiles) = tiles {
@@ -239,17 +235,40 @@ impl Lowering<'_> {
     }
 
     fn squeeze_excite(&mut self, id: NodeId, se: &SqueezeExcite) -> Result<()> {
+        let (Shape { n, c, .. }, y) = (self.shapes[self.graph.nodes[id].inputs[0]], self.shapes[id]);
+        let args = squeeze_excite::Args { n, c, hidden: se.hidden, tiles: 1, pixels: 1, act: se.act, gate: se.gate };
+        let (sums, excite) = self.sums(id, args)?;
+        let Some(args) = self.apart(id) else {
+            let launch = self.launch(&excite)?;
+            return self.push(id, launch, vec![(Role::Input, sums)], ValueKind::Node(id), y);
+        };
+        let launch = self.launch(&excite_pointwise::Args { excite, part: Part::Gates, ..args })?;
+        self.push_without_weights(id, launch, vec![(Role::Sums, sums)], ValueKind::Node(id), y)?;
+        self.add_weights(id, Role::NextWeights);
+        Ok(())
+    }
+
+    /// What a squeeze-and-excitation averages, and its arguments with that.
+    fn sums(&mut self, id: NodeId, args: squeeze_excite::Args) -> Result<(ValueId, squeeze_excite::Args)> {
         let source = self.graph.nodes[id].inputs[0];
-        let (x, y) = (self.shapes[source], self.shapes[id]);
+        let x = self.shapes[source];
         let sums = self.values.iter().position(|v| matches!(v.kind, ValueKind::Squeeze { node, .. } if node == source));
-        let (input, tiles, pixels) = match sums {
+        let (sums, tiles, pixels) = match sums {
             Some(sums) => (sums, self.values[sums].shape.pixels(), x.pixels()),
             None => (self.mean(id, source, x)?, 1, 1),
         };
-        let args =
-            squeeze_excite::Args { n: x.n, c: x.c, hidden: se.hidden, tiles, pixels, act: se.act, gate: se.gate };
-        let launch = self.launch(&args)?;
-        self.push(id, launch, vec![(Role::Input, input)], ValueKind::Node(id), y)
+        Ok((sums, squeeze_excite::Args { tiles, pixels, ..args }))
+    }
+
+    /// The kernel of a squeeze-and-excitation and its product, for a node of the two, where that does not pay in one
+    /// dispatch: in two it needs no other pipeline than at a size where it does.
+    fn apart(&self, id: NodeId) -> Option<excite_pointwise::Args> {
+        self.fusions.iter().find_map(|fusion| match fusion.args {
+            fusion::Args::ExcitePointwise(args) if fusion.verdict == Verdict::Dearer && fusion.nodes.contains(&id) => {
+                Some(args)
+            }
+            _ => None,
+        })
     }
 
     /// A dispatch of its own for the mean of a value that no depthwise convolution sums on the way.
@@ -382,28 +401,4 @@ impl Lowering<'_> {
     fn unsupported<T>(&self, id: NodeId, problem: &str) -> Result<T> {
         Err(Error::Unsupported { node: self.graph.nodes[id].name.clone(), problem: format!("{problem} has no kernel") })
     }
-}
-
-/// What no kernel does; `head` is a convolution with nothing but its activation fused.
-fn unsupported(kind: ConvKind, conv: &Conv2d, head: bool) -> Option<&'static str> {
-    let pointwise = conv.kernel == 1 && conv.stride == 1 && kind != ConvKind::Depthwise;
-    let turns = conv.join == Join::Interleave;
-    match () {
-        () if conv.pool && !(kind == ConvKind::Pointwise && head) => Some("pooling behind this convolution"),
-        () if conv.dilation > 1 && kind == ConvKind::Depthwise => Some("a dilated depthwise convolution"),
-        () if conv.gate && kind != ConvKind::Pointwise => Some("a gate in front of this convolution"),
-        () if (turns || conv.first.is_some() || conv.shuffle > 1) && !pointwise => {
-            Some("channels rearranged by this convolution")
-        }
-        () if turns && conv.groups > 1 => Some("channels by turns with those of a grouped convolution"),
-        () if conv.keep_input && kind != ConvKind::Depthwise => Some("the input in front of this convolution's output"),
-        () => None,
-    }
-}
-
-/// The channels of a convolution whose input has `whole` of them.
-pub(super) fn channels(graph: &Graph, conv: &Conv2d, whole: usize) -> Channels {
-    let Conv2d { out, groups, shuffle, .. } = *conv;
-    let first = conv.first.unwrap_or(0);
-    Channels { whole, first, c_in: in_channels(graph, conv), c_out: out, groups, shuffle }
 }

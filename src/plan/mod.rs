@@ -4,6 +4,7 @@
 //! (`fusion`), chooses kernels (`lower`), places values in buffers (`memory`) and counts. [`WeightLayout`] places packed
 //! weights; it depends on the graph alone, so plans for other batches and resolutions share the same weight buffers.
 
+mod convolution;
 mod fusion;
 mod lower;
 mod memory;

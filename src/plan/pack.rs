@@ -1,6 +1,6 @@
 //! How a node's weights are packed for its kernel: one match, one arm per operation.
 
-use super::lower::{channels, in_channels};
+use super::convolution::{channels, in_channels};
 use crate::error::Result;
 use crate::graph::{ConvKind, Graph, NodeId, Op};
 use crate::kernels::{depthwise, l2_norm, squeeze_excite};

@@ -2,12 +2,15 @@
 
 use crate::support::{Golden, gpus, path, rel_l2, top5};
 use mbconv::gpu::{Gpu, Roofline};
-use mbconv::plan::{Fuse, Target};
+use mbconv::kernels::{AdapterClass, excite_pointwise};
+use mbconv::plan::{Fuse, Plan, Rates, Target, WeightLayout};
 use mbconv::session::{Bundle, Device, Session, verify};
+use mbconv::tensor::Dtype;
 use mbconv::weights::{Synthetic, make_input};
 use mbconv::zoo::{self, Options};
-use mbconv::{Error, Shape, Tensor, cpu};
+use mbconv::{Error, Shape, Tensor, cpu, passes};
 use pollster::block_on;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Relative L2 error of a whole network on a GPU against our own reference.
@@ -107,6 +110,25 @@ fn fused_steps_verify_in_lockstep() {
             assert!(worst > 0.0, "{name}: no fused step");
             assert_eq!(report.first_failure(), None, "{name} on {}", gpu.facts());
         }
+    }
+}
+
+/// Where a gate with its product does not pay, one pipeline computes both, one after the other.
+#[test]
+fn gates_apart_from_their_products_verify_in_lockstep() {
+    let shape = Shape::new(2, 40, 56, 3);
+    for (gpu, dtype) in gpus().into_iter().flat_map(|gpu| [Dtype::F32, Dtype::F16].map(|dtype| (gpu.clone(), dtype))) {
+        let rates = Rates { gap_s: 0.0, ..Rates::GPU };
+        let target = Target { class: AdapterClass::Gpu, rates, dtype, ..gpu.target() };
+        let bundle = synthetic("mobilenetv3_small_100", Options::default());
+        let graph = passes::run(&bundle.graph, &[]).0;
+        let layout = WeightLayout::new(&graph, &target).unwrap();
+        let plan = Plan::new(&graph, &layout, &target, [shape.n, shape.h, shape.w], &[]).unwrap();
+        let kernels: BTreeSet<_> = plan.steps.iter().map(|s| s.launch.key.shader).collect();
+        let other = plan.steps.iter().find(|s| s.launch.key.shader == "squeeze_excite");
+        assert!(kernels.contains(excite_pointwise::NAME) && other.is_none(), "{kernels:?}");
+        let report = block_on(verify(&gpu, &target, &bundle, &input(shape), |_, _| {})).unwrap();
+        assert_eq!(report.first_failure(), None, "on {}", gpu.facts());
     }
 }
 

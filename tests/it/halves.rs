@@ -141,7 +141,8 @@ fn half_the_bytes() {
         }
         let (f32, f16) = (exact.counters, halves.counters);
         assert_eq!(2 * f16.weight_bytes, f32.weight_bytes, "{}", model.name);
-        assert_eq!((f16.dispatches, f16.pipelines <= f32.pipelines + last), (f32.dispatches, true), "{}", model.name);
+        // Gates whose layers have half the bytes join more products.
+        assert!(f16.dispatches <= f32.dispatches && f16.pipelines <= f32.pipelines + last, "{}", model.name);
         let ratio = f16.bytes_moved as f64 / f32.bytes_moved as f64;
         assert!((0.5..0.52).contains(&ratio), "{}: {ratio:.3} of the bytes moved", model.name);
     }

@@ -74,6 +74,16 @@ impl Bench {
         self.push(Op::Conv2d(Conv2d { weight, bias, groups, ..shape }), inputs)
     }
 
+    /// The gate of a node of `c` channels.
+    fn squeeze_excite(&mut self, x: NodeId, c: usize, hidden: usize, act: Activation, gate: Activation) -> NodeId {
+        let reduce_weight = self.param("r.weight", &[hidden, c, 1, 1]);
+        let reduce_bias = self.param("r.bias", &[hidden]);
+        let expand_weight = self.param("e.weight", &[c, hidden, 1, 1]);
+        let expand_bias = self.param("e.bias", &[c]);
+        let op = SqueezeExcite { reduce_weight, reduce_bias, expand_weight, expand_bias, hidden, act, gate };
+        self.push(Op::SqueezeExcite(op), &[x])
+    }
+
     /// Plans, replaces the last node's launch by `row`'s, runs, and compares with the reference.
     fn check(mut self, gpu: &Arc<Gpu>, what: &str, row: impl Fn(&[Shape]) -> (Launch, Option<depthwise::Tiles>)) {
         let last = self.graph.nodes.len() - 1;
@@ -329,23 +339,8 @@ fn squeeze_excite_rows() {
             for (c, hidden) in [(1, 1), (10, 3), (96, 4), (672, 28), (1152, 48), (3000, 130)] {
                 let x = Shape::new(2, 3, 5, c);
                 let mut b = Bench::new(x);
-                let [reduce_weight, reduce_bias] = [&[hidden, c, 1, 1][..], &[hidden]]
-                    .map(|s| b.param(if s.len() > 1 { "r.weight" } else { "r.bias" }, s));
-                let [expand_weight, expand_bias] =
-                    [&[c, hidden, 1, 1][..], &[c]].map(|s| b.param(if s.len() > 1 { "e.weight" } else { "e.bias" }, s));
                 let (act, gate) = (Activation::Swish, Activation::Sigmoid);
-                b.push(
-                    Op::SqueezeExcite(SqueezeExcite {
-                        reduce_weight,
-                        reduce_bias,
-                        expand_weight,
-                        expand_bias,
-                        hidden,
-                        act,
-                        gate,
-                    }),
-                    &[0],
-                );
+                b.squeeze_excite(0, c, hidden, act, gate);
                 b.check(&gpu, "squeeze_excite", |_| {
                     // No depthwise convolution sums the input here: the plan averages it first.
                     let args = squeeze_excite::Args { n: x.n, c, hidden, tiles: 1, pixels: 1, act, gate };

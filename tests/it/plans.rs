@@ -3,7 +3,7 @@
 use crate::support::fitting;
 use mbconv::Padding;
 use mbconv::graph::{Builder, ConvArgs, ConvKind, Graph, Node, Op};
-use mbconv::kernels::{AdapterClass, KernelKey, Role};
+use mbconv::kernels::{AdapterClass, KernelKey, Role, excite_pointwise};
 use mbconv::passes;
 use mbconv::plan::{BINDING_ALIGNMENT, BufferRole, Caps, Fuse, Plan, Rates, Target, Value, Verdict, WeightLayout};
 use mbconv::zoo::{self, Options};
@@ -39,14 +39,14 @@ const FLOORS: &[Floor] = &[
 ];
 
 /// A dispatch an inverted residual without squeeze-and-excitation (the stem's and each block's output written and read once,
-/// and the weights), an expansion with its depthwise convolution, or a depthwise with its 1x1 convolution.
+/// and the weights), a squeeze-and-excitation with its 1x1 convolution where that pays, an expansion with its depthwise convolution, or a depthwise with its 1x1 convolution.
 const FUSED_FLOORS: &[Floor] = &[
-    ("efficientnet_b0", 51, 48.58e6, 3.22e6, 1.07),
-    ("efficientnet_b4", 99, 300.27e6, 13.90e6, 1.02),
+    ("efficientnet_b0", 36, 48.58e6, 3.22e6, 1.07),
+    ("efficientnet_b4", 93, 300.27e6, 13.90e6, 1.02),
     ("efficientnet_b7", 168, 1646.74e6, 46.20e6, 1.07),
     ("mobilenetv1_100", 15, 41.53e6, 4.82e6, 1.15),
     ("mobilenetv2_100", 20, 21.91e6, 2.41e6, 1.01),
-    ("mobilenetv3_large_100", 35, 33.52e6, 1.61e6, 1.01),
+    ("mobilenetv3_large_100", 29, 33.52e6, 1.61e6, 1.01),
     ("mobilenext_100", 41, 37.50e6, 2.41e6, 1.05),
 ];
 
@@ -276,6 +276,58 @@ fn fusion_follows_the_target() {
         assert_eq!(kept.counters.dispatches, all.counters.dispatches + 1);
         assert_placed(&kept);
     }
+}
+
+/// A gate is computed with the product that it scales where reading its layers in every workgroup takes less than a
+/// dispatch apart. Where it takes more, the same pipeline computes both, one after the other.
+#[test]
+fn gates_join_their_products_where_that_pays() {
+    let of = |p: &Plan| p.fusions.iter().filter(|f| f.kernel == excite_pointwise::NAME).cloned().collect::<Vec<_>>();
+    let graph = fused("efficientnet_b0");
+    let layout = WeightLayout::new(&graph, &Target::web()).unwrap();
+    let plan =
+        |target: &Target, n: usize, keep: &[String]| Plan::new(&graph, &layout, target, [n, 224, 224], keep).unwrap();
+    let web = Target::web();
+    let gates = |p: &Plan| p.steps.iter().filter(|s| matches!(graph.nodes[s.node].op, Op::SqueezeExcite(_))).count();
+    let one = plan(&web, 1, &[]);
+    assert_eq!((of(&one).len(), gates(&one)), (16, 1));
+    // In batches every image's gates are repeated: then fewer pay.
+    let many = plan(&web, 8, &[]);
+    assert!(gates(&many) > gates(&one), "{}", gates(&many));
+    assert!(many.keys().iter().all(|key| one.keys().contains(key)), "{:?}", many.keys());
+    for (p, n) in [(&one, 1.0), (&many, 8.0)] {
+        for f in of(p) {
+            let step = p.steps.iter().find(|s| Some(&s.node) == f.nodes.last()).unwrap();
+            assert_eq!(step.absorbed == f.absorbed(), f.verdict == Verdict::Fused, "{f}");
+            assert_eq!((f.gain_s > 0.0, f.nodes.len()), (f.verdict == Verdict::Fused, 2), "{f}");
+            // No more than the dispatch, and the gates written and read.
+            assert!(f.gain_s <= web.rates.gap_s + f.saved_bytes as f64 / web.rates.bytes_per_s, "{f}");
+            let workgroups = f64::from(step.launch.grid[0]) * n;
+            let madds = graph.node_madds(f.nodes[0], &graph.shapes(1, 224, 224).unwrap()) as f64;
+            assert_eq!(f.repeated_madds as f64, (workgroups - n) * madds, "{f}");
+        }
+        assert_placed(p);
+    }
+    // A gate that is asked for is stored, and one that scales two tensors has no product of its own.
+    let fusion = of(&one).into_iter().find(|f| f.verdict == Verdict::Fused).unwrap();
+    let kept = plan(&web, 1, &[graph.nodes[fusion.nodes[0]].name.clone()]);
+    assert!(kept.value_of(fusion.nodes[0]).is_some() && kept.counters.dispatches == one.counters.dispatches + 1);
+    assert_eq!(of(&kept).iter().find(|f| f.nodes == fusion.nodes).unwrap().verdict, Verdict::Kept);
+    for class in [AdapterClass::Software, AdapterClass::SwiftShader, AdapterClass::SoftwareSubgroup] {
+        assert_eq!(gates(&plan(&Target { class, ..web.clone() }, 1, &[])), 16);
+    }
+    let twice = {
+        let mut graph = graph.clone();
+        let mut again = graph.nodes[fusion.nodes[1]].clone();
+        again.name += "_again";
+        graph.nodes.push(again);
+        graph.outputs.push(("again".into(), graph.nodes.len() - 1));
+        graph
+    };
+    let target = Target { fuse: Fuse::All, ..web.clone() };
+    let layout = WeightLayout::new(&twice, &target).unwrap();
+    let shared = Plan::new(&twice, &layout, &target, [1, 224, 224], &[]).unwrap();
+    assert!(of(&shared).iter().all(|f| f.nodes != fusion.nodes) && of(&shared).len() == 15);
 }
 
 /// No kernel dilates a depthwise convolution: an error, not a pair that computes something else.

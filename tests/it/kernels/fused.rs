@@ -4,7 +4,10 @@ use super::{ACTIVATIONS, Bench, plain, slide};
 use crate::support::gpus;
 use mbconv::Shape;
 use mbconv::graph::{Activation, Conv2d, Join, Op};
-use mbconv::kernels::{depthwise_pointwise, expand_depthwise, inverted_residual};
+use mbconv::kernels::{
+    Channels, depthwise, depthwise_pointwise, excite_pointwise, expand_depthwise, inverted_residual, pointwise,
+    squeeze_excite,
+};
 use mbconv::plan::Fuse;
 use mbconv::tensor::Padding;
 
@@ -90,6 +93,47 @@ fn depthwise_pointwise_rows() {
                         (depthwise_pointwise::launch_with(&args, variant).unwrap(), None)
                     },
                 );
+            }
+        }
+    }
+}
+
+/// Channels, hidden width and outputs: fewer quads than lanes and more, layers that lanes share and not.
+const GATED: [[usize; 3]; 7] =
+    [[3, 1, 3], [10, 3, 33], [37, 12, 24], [96, 4, 70], [672, 168, 112], [1100, 48, 10], [2500, 280, 21]];
+
+#[test]
+fn excite_pointwise_rows() {
+    for gpu in gpus() {
+        for variant in excite_pointwise::VARIANTS {
+            for (i, [c, hidden, c_out]) in GATED.into_iter().enumerate() {
+                // Sums over several tiles, over one, and a mean.
+                for (tiles, size) in [(true, [30 + i, 19]), (true, [7, 6]), (false, [5, 3 + i])] {
+                    let x = Shape::new(turn([1, 3, 2], i), size[0], size[1], c);
+                    let (act, join) = (turn(ACTIVATIONS, i), turn(JOINS, i));
+                    let (hidden_act, gate) = (turn(ACTIVATIONS, i + 3), turn(ACTIVATIONS, i + 4));
+                    let mut b = Bench { fuse: Fuse::All, ..Bench::new(x) };
+                    let (same, n, pixels, filter) = (Padding::Same, x.n, x.pixels(), Activation::Relu);
+                    let scaled = if tiles { b.conv(&[0], c, c, plain(c, 3, 1, same, filter)) } else { 0 };
+                    let mut inputs = vec![scaled, b.squeeze_excite(scaled, c, hidden, hidden_act, gate)];
+                    if join.is_some() {
+                        inputs.push(b.conv(&[0], c, 1, plain(c_out, 1, 1, same, Activation::Identity)));
+                    }
+                    b.conv(&inputs, c, 1, Conv2d { join, gate: true, ..plain(c_out, 1, 1, same, act) });
+                    let acts = format!("{hidden_act:?} {gate:?} {act:?}");
+                    b.check(&gpu, &format!("excite_pointwise {x} {hidden} {c_out} {acts} {join:?}"), |_| {
+                        let (channels, other, vector) = (Channels::dense(c, c_out), c_out, false);
+                        let product = pointwise::Args { n, pixels, channels, act, gate: true, join, other, vector };
+                        let (window, join, squeeze) = (slide(same, x, 3, 1), Join::None, true);
+                        let args = depthwise::Args { window, c, act: filter, join, keep_input: false, squeeze };
+                        let sums = depthwise::launch(&args, gpu.target().class).unwrap().1.count();
+                        let (tiles, pixels) = if tiles { (sums, pixels) } else { (1, 1) };
+                        let excite = squeeze_excite::Args { n, c, hidden, tiles, pixels, act: hidden_act, gate };
+                        let part = excite_pointwise::Part::Whole;
+                        let args = excite_pointwise::Args { product, excite, part };
+                        (excite_pointwise::launch_with(&args, variant).unwrap(), None)
+                    });
+                }
             }
         }
     }
