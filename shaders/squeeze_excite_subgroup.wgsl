@@ -21,11 +21,8 @@ override WG_X: u32 = 4u;
 @group(0) @binding(2) var<storage, read> weights: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> output: array<Written>;
 
-// Hidden quads of a lane.
-const MAX_OWN_QUADS = 64u;
-
 // sum + the products of WG_X quads from `first` on, of `count`, with their weights to quad n of `row4`. `own` is this lane's.
-fn multiply(sum: vec4<f32>, own: vec4<f32>, first: u32, count: u32, begin: u32, row4: u32, n: u32) -> vec4<f32> {
+fn add_layer(sum: vec4<f32>, own: vec4<f32>, first: u32, count: u32, begin: u32, row4: u32, n: u32) -> vec4<f32> {
     var s = sum;
     for (var lane = 0u; lane < min(WG_X, count - first); lane++) {
         var x = subgroupShuffle(own, lane);
@@ -44,7 +41,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     let image = group.x;
     let reduce = params.h4 + params.c4;
     let expand = reduce + params.c4 * params.h4 * 4u;
-    var hidden: array<vec4<f32>, MAX_OWN_QUADS>;
+    // Quads of this lane.
+    var hidden: array<vec4<f32>, 64>;
     for (var first = 0u; first < params.h4; first += WG_X) {
         let h = min(first + lane, params.h4 - 1u);
         var sum = unpack(weights[h]);
@@ -55,7 +53,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
                 mean += input[at];
                 at += params.c4;
             }
-            sum = multiply(sum, mean * params.inverse, c, params.c4, reduce, params.h4, h);
+            sum = add_layer(sum, mean * params.inverse, c, params.c4, reduce, params.h4, h);
         }
         hidden[first / WG_X] = activate(params.act, sum);
     }
@@ -63,7 +61,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
         let n = min(c + lane, params.c4 - 1u);
         var sum = unpack(weights[params.h4 + n]);
         for (var first = 0u; first < params.h4; first += WG_X) {
-            sum = multiply(sum, hidden[first / WG_X], first, params.h4, expand, params.c4, n);
+            sum = add_layer(sum, hidden[first / WG_X], first, params.h4, expand, params.c4, n);
         }
         if (c + lane < params.c4) {
             output[image * params.c4 + n] = repack(activate(params.gate_act, sum));

@@ -127,4 +127,5 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
 }
 
 /// Bytes of workgroup memory of any key.
+#[cfg(not(feature = "web"))]
 pub(super) const BYTES: u32 = 16 * SLOTS as u32;

@@ -325,6 +325,7 @@ pub const FAMILIES: &[Family] = &[
         parts: &[ACTIVATION, JOIN, wgsl!("elementwise.wgsl")],
         workgroup_bytes: |_| 0,
     },
+    #[cfg(not(feature = "web"))]
     Family {
         name: l2_norm::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],

@@ -43,14 +43,14 @@ impl Storage {
         }
     }
 
-    /// What operands and weights are loaded as.
+    /// What operands and weights are loaded as. In browsers these are plain words, and their programs smaller for it.
     pub const fn words(self) -> Words {
-        self.words
+        if cfg!(feature = "web") { Words::Plain } else { self.words }
     }
 
     /// The name in kernel keys.
     pub const fn name(self) -> &'static str {
-        match (self.read, self.write, self.words) {
+        match (self.read, self.write, self.words()) {
             (Dtype::F32, _, Words::Plain | Words::Half) => "f32",
             (Dtype::F32, _, Words::Wide) => "f32-wide",
             (Dtype::F16, Dtype::F16, Words::Plain) => "f16",
@@ -64,14 +64,14 @@ impl Storage {
 
     /// The WGSL types and conversions.
     pub(super) const fn prelude(self) -> [&'static str; 2] {
-        let read = match (self.read, self.words) {
+        let read = match (self.read, self.words()) {
             (Dtype::F32, Words::Plain | Words::Half) => READ_F32,
             (Dtype::F32, Words::Wide) => READ_F32_WIDE,
             (Dtype::F16, Words::Plain) => READ_F16,
             (Dtype::F16, Words::Half) => READ_HALF,
             (Dtype::F16, Words::Wide) => READ_F16_WIDE,
         };
-        let write = match (self.write, self.words) {
+        let write = match (self.write, self.words()) {
             (Dtype::F32, _) => WRITE_F32,
             (Dtype::F16, Words::Half) => WRITE_HALF,
             (Dtype::F16, _) => WRITE_F16,

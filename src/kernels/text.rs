@@ -96,7 +96,7 @@ fn position(text: &str, what: &str) -> Option<usize> {
 
 /// The default of a constant that a text declares as a number.
 pub(super) fn default(text: &str, name: &str) -> Option<u32> {
-    let declaration = ["override ", name, ":u32="].concat();
+    let declaration = [name, ":u32="].concat();
     let declared = &text[position(text, &declaration)? + declaration.len()..];
     declared[..position(declared, "u;")?].parse().ok()
 }

@@ -6,13 +6,15 @@
 //! that save as many dispatches as possible, and of as many those that save most bytes: which of two is better follows from
 //! the network then, not from the resolution, and another resolution needs no other pipelines.
 
+#[cfg(not(feature = "web"))]
+mod excite;
+
 use super::Target;
-use super::convolution::{kind, product_args};
+use super::convolution::kind;
 use crate::graph::{Conv2d, ConvKind, Graph, Join, NodeId, Op};
-use crate::kernels::{
-    AdapterClass, Window, depthwise, depthwise_pointwise, excite_pointwise, expand_depthwise, inverted_residual,
-    squeeze_excite,
-};
+#[cfg(not(feature = "web"))]
+use crate::kernels::excite_pointwise;
+use crate::kernels::{AdapterClass, Window, depthwise, depthwise_pointwise, expand_depthwise, inverted_residual};
 use crate::tensor::Shape;
 
 /// Which groups of convolutions are fused.
@@ -42,12 +44,6 @@ pub struct Rates {
 impl Rates {
     /// Data sheet of a middle-class GPU (GeForce RTX 4070: 504 GB/s, 29.1 TFLOP/s), and the gap usual on such.
     pub const GPU: Self = Self { bytes_per_s: 504e9, madds_per_s: 14.6e12, gap_s: 3e-6 };
-
-    /// Seconds in which workgroups together read the same `bytes` each, from caches: one at 64 bytes a clock, at 2 GHz,
-    /// all at four times the memory's rate.
-    fn cached_s(&self, workgroups: usize, bytes: usize) -> f64 {
-        bytes as f64 / 128e9_f64.min(4.0 * self.bytes_per_s / workgroups as f64)
-    }
 }
 
 /// Two or three convolutions, or squeeze-and-excitation and a convolution, each of which alone reads the one before it.
@@ -117,6 +113,8 @@ pub(super) enum Args {
     ExpandDepthwise(expand_depthwise::Args),
     DepthwisePointwise(depthwise_pointwise::Args),
     InvertedResidual(inverted_residual::Args),
+    // Browsers load programs that are smaller without it.
+    #[cfg(not(feature = "web"))]
     ExcitePointwise(excite_pointwise::Args),
 }
 
@@ -189,6 +187,7 @@ impl Args {
             Self::ExpandDepthwise(args) => args.c * args.window.stride.pow(2),
             Self::DepthwisePointwise(args) => args.c,
             Self::InvertedResidual(args) => args.c * (args.window.stride.pow(2) + 1),
+            #[cfg(not(feature = "web"))]
             Self::ExcitePointwise(args) => args.excite.c,
         }
     }
@@ -209,28 +208,34 @@ impl Args {
             Self::InvertedResidual(args) => {
                 (inverted_residual::NAME, inverted_residual::repeats(args, &inverted_residual::choose(args, class)))
             }
+            #[cfg(not(feature = "web"))]
             Self::ExcitePointwise(args) => {
                 (excite_pointwise::NAME, [args.workgroups(&excite_pointwise::choose(args, class)) as f64, 1.0])
             }
         }
     }
 
-    /// Seconds that reading takes longer than in dispatches apart, where it takes longer than computing: a dispatch of
-    /// its own reads the weights of squeeze-and-excitation in a workgroup an image.
-    fn reads_again(&self, target: &Target) -> f64 {
-        let Self::ExcitePointwise(args) = self else { return 0.0 };
-        let n = args.excite.n;
-        let seconds = |groups| target.rates.cached_s(groups, args.bytes(target.dtype.bytes() as usize));
-        seconds(n * args.workgroups(&excite_pointwise::choose(args, target.class))) - seconds(n)
+    /// Seconds that a launch computes or reads longer than several would.
+    fn repeats_s(&self, madds_s: f64, _target: &Target) -> f64 {
+        match self {
+            #[cfg(not(feature = "web"))]
+            Self::ExcitePointwise(args) => madds_s.max(excite::reads_again(args, _target)),
+            _ => madds_s,
+        }
     }
 }
 
 /// Every group that has a kernel, unweighed, in the order of their last convolutions.
 fn candidates(graph: &Graph, shapes: &[Shape], squeezed: &[bool], target: &Target, kept: &[NodeId]) -> Vec<Fusion> {
-    let search = Search { graph, shapes, squeezed, kept, users: graph.users(), class: target.class };
+    let search = Search { graph, shapes, squeezed, kept, users: graph.users() };
     let mut fusions = Vec::new();
     for last in 1..graph.nodes.len() {
-        let found = [search.pair(last), search.inverted_residual(last), search.excite(last, &fusions)];
+        let found = [
+            search.pair(last),
+            search.inverted_residual(last),
+            #[cfg(not(feature = "web"))]
+            excite::search(&search, last, &fusions, target.class),
+        ];
         let weigh = |(nodes, args)| weigh(graph, shapes, target, nodes, args);
         fusions.extend(found.into_iter().flatten().map(weigh));
     }
@@ -245,7 +250,7 @@ fn weigh(graph: &Graph, shapes: &[Shape], target: &Target, nodes: Vec<NodeId>, a
     let again = nodes.iter().zip(repeats).map(|(&node, times)| (times - 1.0) * graph.node_madds(node, shapes) as f64);
     let repeated_madds = again.sum::<f64>() as u64;
     let Rates { bytes_per_s, madds_per_s, gap_s } = target.rates;
-    let repeats_s = (repeated_madds as f64 / madds_per_s).max(args.reads_again(target));
+    let repeats_s = args.repeats_s(repeated_madds as f64 / madds_per_s, target);
     let gain_s = saved_bytes as f64 / bytes_per_s + absorbed.len() as f64 * gap_s - repeats_s;
     let label = super::label(graph, nodes.iter().copied());
     Fusion { nodes, label, kernel, saved_bytes, repeated_madds, gain_s, verdict: Verdict::Off, args }
@@ -258,7 +263,6 @@ struct Search<'a> {
     squeezed: &'a [bool],
     kept: &'a [NodeId],
     users: Vec<Vec<NodeId>>,
-    class: AdapterClass,
 }
 
 impl Search<'_> {
@@ -348,45 +352,6 @@ impl Search<'_> {
             join: project.join,
         };
         Some((vec![first, middle, last], Args::InvertedResidual(args)))
-    }
-
-    /// A 1x1 convolution and the squeeze-and-excitation of its input that gates it and nothing else. Not a ghost module's:
-    /// those networks have as many pipelines already as should be.
-    fn excite(&self, last: NodeId, before: &[Fusion]) -> Option<(Vec<NodeId>, Args)> {
-        // Browsers load programs that are smaller without it.
-        if cfg!(feature = "web") {
-            return None;
-        }
-        let (project, ConvKind::Pointwise) = self.conv(last)? else { return None };
-        let &[x, gate, ..] = &self.graph.nodes[last].inputs[..] else { return None };
-        let Op::SqueezeExcite(se) = self.graph.nodes[gate].op else { return None };
-        let alone = self.users[gate] == [last] && self.graph.nodes[gate].inputs == [x];
-        let ghost = |&user: &NodeId| self.conv(user).is_some_and(|(conv, _)| conv.keep_input);
-        let alone = alone && !self.users[last].iter().any(ghost);
-        let product = project.gate && is_product(&Conv2d { gate: false, ..project }) && !project.pool;
-        let (Shape { n, c, .. }, hidden) = (self.shapes[x], se.hidden);
-        if !alone || !product || c.div_ceil(4) + hidden.div_ceil(4) > excite_pointwise::MAX_SLOTS {
-            return None;
-        }
-        let (tiles, pixels) = (self.tiles(x, before), self.shapes[x].pixels());
-        let args = excite_pointwise::Args {
-            product: product_args(self.graph, self.shapes, last, &project),
-            excite: squeeze_excite::Args { n, c, hidden, tiles, pixels, act: se.act, gate: se.gate },
-            part: excite_pointwise::Part::Whole,
-        };
-        Some((vec![gate, last], Args::ExcitePointwise(args)))
-    }
-
-    /// About how many partial sums of an image's channel a squeeze-and-excitation of a node's result averages, by the
-    /// groups before it.
-    fn tiles(&self, id: NodeId, before: &[Fusion]) -> usize {
-        match before.iter().find(|fusion| fusion.nodes.last() == Some(&id)).map(|fusion| &fusion.args) {
-            _ if !self.squeezed[id] => 1,
-            Some(Args::ExpandDepthwise(args)) => {
-                expand_depthwise::tiles(&args.window, &expand_depthwise::choose(args, self.class)).0.count()
-            }
-            _ => self.shapes[id].pixels().div_ceil(depthwise::GPU_TILE),
-        }
     }
 }
 

@@ -8,9 +8,11 @@ use super::{Step, Target, Value, ValueId, ValueKind, WeightLayout};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Conv2d, ConvKind, Graph, NodeId, Op, Pool, SqueezeExcite};
 use crate::kernels::excite_pointwise::Part;
+#[cfg(not(feature = "web"))]
+use crate::kernels::l2_norm;
 use crate::kernels::{
     AdapterClass, Launch, Role, Rows, Storage, Tiled, Window, channel_copy, conv, depthwise, elementwise,
-    excite_pointwise, global_pool, head_pool, l2_norm, pool, squeeze_excite,
+    excite_pointwise, global_pool, head_pool, pool, squeeze_excite,
 };
 use crate::tensor::{Dtype, Padding, Shape};
 
@@ -100,8 +102,7 @@ struct Lowering<'a> {
 
 impl Lowering<'_> {
     fn node(&mut self, id: NodeId) -> Result<()> {
-        let (graph, class) = (self.graph, self.target.class);
-        let node = &graph.nodes[id];
+        let node = &self.graph.nodes[id];
         let (x, y) = (self.shapes[node.inputs[0]], self.shapes[id]);
         match node.op {
             Op::Input => Ok(()),
@@ -112,8 +113,9 @@ impl Lowering<'_> {
                 self.push(id, launch, self.inputs(id), ValueKind::Node(id), y)
             }
             Op::Pool(pool) => self.pool(id, &pool),
+            #[cfg(not(feature = "web"))]
             Op::L2Norm { .. } => {
-                let launch = l2_norm::launch(&l2_norm::Args { n: x.n, pixels: x.pixels(), c: x.c }, class)?;
+                let launch = l2_norm::launch(&l2_norm::Args { n: x.n, pixels: x.pixels(), c: x.c }, self.target.class)?;
                 self.push(id, launch, self.inputs(id), ValueKind::Node(id), y)
             }
             Op::Activation(act) => self.elementwise(id, act),
@@ -121,6 +123,8 @@ impl Lowering<'_> {
             Op::Slice { first, channels } => self.channel_copy(id, first, channels, 1),
             Op::Shuffle { groups } => self.channel_copy(id, 0, x.c, groups),
             Op::Concat => self.channel_copy(id, 0, x.c, 1),
+            #[cfg(feature = "web")]
+            Op::L2Norm { .. } => self.unsupported(id, "a detector's norm, in a browser"),
             Op::BatchNorm(_) => self.unsupported(id, "a batch norm that no pass rewrote"),
         }
     }
@@ -203,7 +207,6 @@ impl Lowering<'_> {
     /// Several convolutions in one step, which reads what the first reads and writes what the last writes.
     fn fused(&mut self, id: NodeId, fusion: &Fusion) -> Result<()> {
         let mut reads = self.inputs(fusion.nodes[0]);
-        let mut roles = [Role::Weights, Role::NextWeights, Role::LastWeights];
         let (launch, tiles) = match &fusion.args {
             fusion::Args::ExpandDepthwise(args) => {
                 let Tiled(launch, tiles) = self.launch(args)?;
@@ -211,10 +214,10 @@ impl Lowering<'_> {
             }
             fusion::Args::DepthwisePointwise(args) => (self.launch(args)?, None),
             fusion::Args::InvertedResidual(args) => (self.launch(args)?, None),
+            #[cfg(not(feature = "web"))]
             fusion::Args::ExcitePointwise(args) => {
                 let (sums, excite) = self.sums(fusion.nodes[0], args.excite)?;
                 reads.push((Role::Sums, sums));
-                roles.swap(0, 1);
                 (self.launch(&excite_pointwise::Args { excite, ..*args })?, None)
             }
         };
@@ -222,6 +225,11 @@ impl Lowering<'_> {
         let others = others.filter(|other| !fusion.nodes.contains(other));
         reads.extend(others.map(|&other| (Role::Residual, self.value(other))));
         self.push_without_weights(id, launch, reads, ValueKind::Node(id), self.shapes[id])?;
+        let roles = match &fusion.args {
+            #[cfg(not(feature = "web"))]
+            fusion::Args::ExcitePointwise(_) => [Role::NextWeights, Role::Weights, Role::LastWeights],
+            _ => [Role::Weights, Role::NextWeights, Role::LastWeights],
+        };
         for (&node, role) in fusion.nodes.iter().zip(roles) {
             self.add_weights(node, role);
         }
@@ -263,10 +271,10 @@ impl Lowering<'_> {
     /// The kernel of a squeeze-and-excitation and its product, for a node of the two, where that does not pay in one
     /// dispatch: in two it needs no other pipeline than at a size where it does.
     fn apart(&self, id: NodeId) -> Option<excite_pointwise::Args> {
-        self.fusions.iter().find_map(|fusion| match fusion.args {
-            fusion::Args::ExcitePointwise(args) if fusion.verdict == Verdict::Dearer && fusion.nodes.contains(&id) => {
-                Some(args)
-            }
+        let dearer = |fusion: &&Fusion| fusion.verdict == Verdict::Dearer && fusion.nodes.contains(&id);
+        self.fusions.iter().filter(dearer).find_map(|fusion| match fusion.args {
+            #[cfg(not(feature = "web"))]
+            fusion::Args::ExcitePointwise(args) => Some(args),
             _ => None,
         })
     }

@@ -3,7 +3,9 @@
 use super::convolution::{channels, in_channels};
 use crate::error::Result;
 use crate::graph::{ConvKind, Graph, NodeId, Op};
-use crate::kernels::{depthwise, l2_norm, squeeze_excite};
+#[cfg(not(feature = "web"))]
+use crate::kernels::l2_norm;
+use crate::kernels::{depthwise, squeeze_excite};
 use crate::weights::Weights;
 
 /// Length in f32 of a node's packed weights; 0 for none.
@@ -16,6 +18,7 @@ pub(super) fn packed_len(graph: &Graph, id: NodeId) -> usize {
                 _ => channels(graph, &c, c_in).packed_len(c.kernel * c.kernel),
             }
         }
+        #[cfg(not(feature = "web"))]
         Op::L2Norm { scale } => l2_norm::packed_len(graph.params[scale].len()),
         Op::SqueezeExcite(se) => squeeze_excite::packed_len(graph.params[se.expand_bias].len(), se.hidden),
         _ => 0,
@@ -40,6 +43,7 @@ pub(super) fn pack(graph: &Graph, id: NodeId, weights: &Weights, out: &mut [f32]
                 _ => channels(graph, &c, c_in).pack(&weight, &bias, c.kernel * c.kernel, out),
             }
         }
+        #[cfg(not(feature = "web"))]
         Op::L2Norm { scale } => {
             let scale = weights.values(graph, scale)?;
             out[..scale.len()].copy_from_slice(&scale);
