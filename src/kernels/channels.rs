@@ -88,12 +88,17 @@ impl Channels {
         let order: Vec<usize> = (0..self.c_out).map(|n| shuffled(n, self.c_out, self.shuffle)).collect();
         pack_bias(&order.iter().map(|&n| bias[n]).collect::<Vec<_>>(), head);
         rows.fill(0.0);
-        for (place, &n) in order.iter().enumerate() {
-            // Where the inputs of this output's group lie among those of its product.
-            let start = n / outputs * inputs % (self.c_in / products) + self.first % 4;
+        // Where the inputs of an output's group lie among those of its product.
+        let start = |n: usize| n / outputs * inputs % (self.c_in / products) + self.first % 4;
+        let (tap_rows, columns): (_, Vec<_>) =
+            (self.in4() * 4, order.iter().map(|&n| (n * inputs, start(n))).collect());
+        // A cache line of outputs at a time.
+        for (line, columns) in columns.chunks(16).enumerate() {
             for k in 0..inputs {
                 for tap in 0..taps {
-                    rows[(tap * self.in4() * 4 + start + k) * row + place] = weight[(n * inputs + k) * taps + tap];
+                    for (place, (from, start)) in (line * 16..).zip(columns) {
+                        rows[(tap * tap_rows + start + k) * row + place] = weight[(from + k) * taps + tap];
+                    }
                 }
             }
         }

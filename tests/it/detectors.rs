@@ -1,6 +1,6 @@
 //! Every detector against PyTorch's float64 outputs: raw outputs on the CPU reference and every GPU, and detections.
 
-use crate::goldens::{CPU_BOUND, GPU_BOUND, check_taps, counts_are_pytorchs, run};
+use crate::goldens::{CPU_BOUND, GPU_BOUND, check_taps, counts_are_pytorchs, run, run_on_cpu};
 use crate::support::{Golden, cases, gpus, path, rel_l2};
 use mbconv::session::{Bundle, Device, Output, Session};
 use mbconv::vision::{self, Detection};
@@ -106,7 +106,7 @@ fn is_small(golden: &Golden) -> bool {
 /// On the reference, as built and (of a small network) after the passes.
 fn cpu_meets_pytorch(name: &str) {
     let golden = Golden::load(name);
-    let output = run(Device::Cpu, &golden);
+    let output = run_on_cpu(&golden);
     check(name, "cpu", &golden, &output, CPU_BOUND);
     check_taps(name, "cpu", &golden, &output, CPU_BOUND);
     if is_small(&golden) {
@@ -118,13 +118,13 @@ fn cpu_meets_pytorch(name: &str) {
 
 /// On every adapter: the plan as users run it, then (of a small network) once more with all taps kept.
 fn gpu_meets_pytorch(name: &str) {
+    let golden = Golden::load(name);
     for gpu in gpus() {
-        let golden = Golden::load(name);
         let device = gpu.facts().to_string();
-        let session = block_on(Session::new(Device::Gpu(gpu.clone()), golden.bundle.clone())).unwrap();
+        let session = block_on(Session::new(Device::Gpu(gpu), golden.bundle.clone())).unwrap();
         check(name, &device, &golden, &block_on(session.run(&golden.input)).unwrap(), GPU_BOUND);
         if is_small(&golden) {
-            check_taps(name, &device, &golden, &run(Device::Gpu(gpu), &golden), GPU_BOUND);
+            check_taps(name, &device, &golden, &run(&session, &golden), GPU_BOUND);
         }
     }
 }

@@ -14,7 +14,7 @@ pub const GPU_BOUND: f64 = 5e-5;
 /// On the reference, as built and (where that takes seconds, not minutes) after the passes.
 fn cpu_meets_pytorch(name: &str) {
     let golden = Golden::load(name);
-    check(name, "cpu", &golden, &run(Device::Cpu, &golden), CPU_BOUND);
+    check(name, "cpu", &golden, &run_on_cpu(&golden), CPU_BOUND);
     let small = golden.case["madds"].as_u64().unwrap() < 5_000_000_000;
     if small {
         let (fused, _) = passes::run(&golden.bundle.graph, &[]);
@@ -26,27 +26,24 @@ fn cpu_meets_pytorch(name: &str) {
 
 /// On every adapter: the plan as users run it, then once more with all taps kept.
 fn gpu_meets_pytorch(name: &str) {
+    let golden = Golden::load(name);
     for gpu in gpus() {
-        let golden = Golden::load(name);
         let session = pollster::block_on(Session::new(Device::Gpu(gpu.clone()), golden.bundle.clone())).unwrap();
         let logits = pollster::block_on(session.run(&golden.input)).unwrap().values.remove("logits").unwrap();
         let error = rel_l2(&logits.data, &golden.logits());
         assert!(error <= GPU_BOUND, "{name} on {}: logits differ by {error:.2e}, bound {GPU_BOUND:.0e}", gpu.facts());
-        check(name, &gpu.facts().to_string(), &golden, &run(Device::Gpu(gpu), &golden), GPU_BOUND);
+        check(name, &gpu.facts().to_string(), &golden, &run(&session, &golden), GPU_BOUND);
     }
 }
 
 /// With all convolutions that have a kernel together in one dispatch, whatever the adapter prefers.
 fn fused_meets_pytorch(name: &str) {
+    let golden = Golden::load(name);
     for gpu in gpus() {
-        let golden = Golden::load(name);
         let target = Target { fuse: Fuse::All, ..gpu.target() };
-        let taps = canonical_taps(&golden);
-        let names: Vec<&str> = taps.iter().map(String::as_str).collect();
         let session = Session::with_target(gpu.clone(), golden.bundle.clone(), target);
         let session = pollster::block_on(session).unwrap();
-        let output = pollster::block_on(session.run_keeping(&golden.input, &names)).unwrap();
-        check(name, &format!("{}, fused", gpu.facts()), &golden, &output, GPU_BOUND);
+        check(name, &format!("{}, fused", gpu.facts()), &golden, &run(&session, &golden), GPU_BOUND);
         let alone = pollster::block_on(session.run(&golden.input)).unwrap();
         let again = pollster::block_on(session.run(&golden.input)).unwrap();
         assert_eq!(alone.values, again.values, "{name}: the same bits from run to run");
@@ -112,11 +109,15 @@ fn every_golden_file_is_a_case() {
 }
 
 /// With every tap kept.
-pub fn run(device: Device, golden: &Golden) -> Output {
+pub fn run(session: &Session, golden: &Golden) -> Output {
     let taps = canonical_taps(golden);
     let names: Vec<&str> = taps.iter().map(String::as_str).collect();
-    let session = pollster::block_on(Session::new(device, golden.bundle.clone())).unwrap();
     pollster::block_on(session.run_keeping(&golden.input, &names)).unwrap()
+}
+
+/// The same on the CPU reference.
+pub fn run_on_cpu(golden: &Golden) -> Output {
+    run(&pollster::block_on(Session::new(Device::Cpu, golden.bundle.clone())).unwrap(), golden)
 }
 
 /// The golden's taps in the graph's own names.

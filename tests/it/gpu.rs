@@ -1,6 +1,6 @@
 //! Using the engine: shared devices, resident buffers, threads, other shapes, intermediates, a lost device.
 
-use crate::support::{Golden, gpus, path, rel_l2, top5};
+use crate::support::{Golden, gpus, kept, path, rel_l2, top5};
 use mbconv::gpu::{Gpu, Roofline};
 use mbconv::kernels::{AdapterClass, excite_pointwise};
 use mbconv::plan::{Fuse, Plan, Rates, Target, WeightLayout};
@@ -21,7 +21,7 @@ fn input(shape: Shape) -> Tensor {
 }
 
 fn synthetic(name: &str, options: Options) -> Bundle {
-    Bundle::synthetic(zoo::find(name).unwrap(), &options, &Synthetic::default()).unwrap()
+    kept(Bundle::synthetic(zoo::find(name).unwrap(), &options, &Synthetic::default()).unwrap())
 }
 
 fn session(gpu: &Arc<Gpu>, bundle: &Bundle) -> Session {
@@ -72,12 +72,12 @@ fn lockstep_verification_passes() {
         ("efficientnet_b7", 64),
         ("efficientnet_b8", 33),
     ];
-    for gpu in gpus() {
-        for (name, side) in cases {
-            let bundle = synthetic(name, Options::default());
+    let gpus = gpus();
+    for (name, side) in cases {
+        let bundle = synthetic(name, Options::default());
+        for gpu in &gpus {
             let report =
-                block_on(verify(&gpu, &gpu.target(), &bundle, &input(Shape::new(1, side, side, 3)), |_, _| {}))
-                    .unwrap();
+                block_on(verify(gpu, &gpu.target(), &bundle, &input(Shape::new(1, side, side, 3)), |_, _| {})).unwrap();
             let worst =
                 report.steps.iter().max_by(|a, b| (a.rel_l2 / a.bound).total_cmp(&(b.rel_l2 / b.bound))).unwrap();
             println!(

@@ -387,11 +387,13 @@ fn arenas_keep_the_devices_limit() {
 
 pub fn assert_placed(plan: &Plan) {
     // Recomputed from the steps alone, not from the planner's own life spans.
-    let span = |id: usize| {
-        let touches = |s: &mbconv::plan::Step| s.reads.iter().chain(&s.writes).any(|o| o.1 == id);
-        let steps: Vec<usize> = plan.steps.iter().enumerate().filter(|(_, s)| touches(s)).map(|(i, _)| i).collect();
-        (steps.first().copied().unwrap_or(0), steps.last().copied().unwrap_or(0))
-    };
+    let mut spans = vec![None; plan.values.len()];
+    for (i, step) in plan.steps.iter().enumerate() {
+        for operand in step.reads.iter().chain(&step.writes) {
+            spans[operand.1].get_or_insert((i, i)).1 = i;
+        }
+    }
+    let span = |id: usize| spans[id].unwrap_or((0, 0));
     let bytes = |v: &Value| v.offset..v.offset + v.bytes();
     for (a, first) in plan.values.iter().enumerate() {
         assert!(plan.buffers[first.buffer].bytes >= bytes(first).end, "{}: value {a} fits its buffer", plan.name);

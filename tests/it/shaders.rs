@@ -6,7 +6,7 @@ use mbconv::gpu::{Executor, Gpu, WeightBuffers};
 use mbconv::kernels::{self, AdapterClass, KernelKey, Words};
 use mbconv::plan::{Caps, Plan, Target, WeightLayout};
 use mbconv::tensor::Dtype;
-use mbconv::weights::{Synthetic, Weights};
+use mbconv::weights::Weights;
 use mbconv::zoo;
 use mbconv::{graph::Graph, passes};
 use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
@@ -157,9 +157,10 @@ fn every_model_records_on_the_noop_device() {
         let gpu = Gpu::from_device(device, queue);
         let target = Target { class: AdapterClass::Gpu, ..gpu.target() };
         let layout = WeightLayout::new(&graph, &target).unwrap();
-        // Values do not matter here: one shard's worth of weights is packed, the rest stays zero.
         let plan = Plan::new(&graph, &layout, &target, fitting(&graph.name, [1, 64, 96]), &[]).unwrap();
-        let weights = Weights::synthetic(&graph, &Synthetic::default()).unwrap();
+        // Values do not matter here.
+        let zeros = graph.stored_params().map(|p| (p.name.clone(), vec![0.0; p.len()])).collect();
+        let weights = Weights::from_memory(&graph, zeros).unwrap();
         let buffers = pollster::block_on(WeightBuffers::new(&gpu, &graph, &layout, &weights)).unwrap();
         let mut executor =
             pollster::block_on(Executor::new(&gpu, &buffers, plan)).unwrap_or_else(|e| panic!("{}: {e}", graph.name));

@@ -3,7 +3,7 @@
 use mbconv::Tensor;
 use mbconv::gpu::{Gpu, Select};
 use mbconv::session::{self, Bundle};
-use mbconv::weights::{Checkpoint, bit_sum};
+use mbconv::weights::{Checkpoint, Naming, Weights, bit_sum};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,6 +27,7 @@ impl Golden {
         let file = Checkpoint::open(&path).unwrap();
         let case: serde_json::Value = serde_json::from_str(&file.metadata()["case"]).unwrap();
         let (bundle, input) = session::Golden::model_and_input(&file).unwrap();
+        let bundle = kept(bundle);
         let state = bundle.weights.checkpoint();
         let sum = state.names().fold(0_u64, |sum, n| sum.wrapping_add(bit_sum(&state.read_f32(n).unwrap())));
         assert_eq!(format!("{sum:016x}"), case["weights_bit_sum"], "{name}: weights");
@@ -69,6 +70,15 @@ macro_rules! cases {
     };
 }
 pub(crate) use cases;
+
+/// The same model with its weights in memory: those that a rule makes are made anew at every reading.
+pub fn kept(bundle: Bundle) -> Bundle {
+    let state = bundle.weights.checkpoint();
+    let tensor = |n: &str| (n.into(), state.shape(n).unwrap().to_vec(), state.read_f32(n).unwrap().into_owned());
+    let tensors = Checkpoint::from_tensors(state.path(), state.names().map(tensor)).unwrap();
+    let naming = Naming::of(&tensors).unwrap();
+    Bundle { weights: Weights::new(&bundle.graph, tensors, &naming).unwrap(), ..bundle }
+}
 
 /// Relative L2 error.
 pub fn rel_l2(got: &[f32], want: &[f32]) -> f64 {
