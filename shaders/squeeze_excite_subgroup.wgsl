@@ -3,20 +3,9 @@
 //
 // WG_X is at most a subgroup's lanes, so that a workgroup is one. Weights and input as there.
 
-struct Params {
-    c4: u32,
-    h4: u32,
-    tiles: u32,
-    inverse: f32,
-    act: u32,
-    gate_act: u32,
-    four: u32,
-    pad: u32,
-}
-
 override WG_X: u32 = 4u;
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: Excite;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weights: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> output: array<Written>;

@@ -4,18 +4,7 @@
 // bindings `sums` and `layers`, `memory` in the workgroup, of which the 512 slots from `base` on are used here, and where
 // the mean lies until the gate replaces it: `keep` and `kept`.
 // Layers: [reduce bias: h4 | expand bias: c4 | reduce: channel * h4 + h | expand: unit * c4 + c].
-// Sums: (image * tiles + tile) * c4 + c.
-
-struct Excite {
-    c4: u32,
-    h4: u32,
-    tiles: u32,
-    inverse: f32,
-    act: u32,
-    gate_act: u32,
-    four: u32,
-    pad: u32,
-}
+// Sums: (image * tiles + tile) * c4 + c. `struct Excite` is in excite_params.wgsl.
 
 // Where the hidden layer lies, behind what lanes of a sum hold.
 const HIDDEN = 256u;

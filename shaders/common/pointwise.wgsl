@@ -25,7 +25,7 @@ struct Params {
     in_place: u32,
     pad1: u32,
     rolled: vec4<u32>,
-    // Squeeze-and-excitation in front of the product, where the gate is computed here: Excite in common/excite.wgsl.
+    // Squeeze-and-excitation in front of the product, where the gate is computed here: Excite in common/excite_params.wgsl.
     h4: u32,
     tiles: u32,
     inverse: f32,

@@ -27,14 +27,6 @@ struct Rows {
     x5: vec4<f32>,
     x6: vec4<f32>,
     x7: vec4<f32>,
-    x8: vec4<f32>,
-    x9: vec4<f32>,
-    x10: vec4<f32>,
-    x11: vec4<f32>,
-    x12: vec4<f32>,
-    x13: vec4<f32>,
-    x14: vec4<f32>,
-    x15: vec4<f32>,
 }
 
 // The sums, ROWS in use.
@@ -47,14 +39,6 @@ struct Tile {
     s5: Cols,
     s6: Cols,
     s7: Cols,
-    s8: Cols,
-    s9: Cols,
-    s10: Cols,
-    s11: Cols,
-    s12: Cols,
-    s13: Cols,
-    s14: Cols,
-    s15: Cols,
 }
 
 // Moves every column one place down and puts `v` last.
@@ -108,38 +92,6 @@ fn push_row(old: Rows, v: vec4<f32>) -> Rows {
         r.x6 = old.x7;
         r.x7 = v;
     }
-    if (ROWS > 8u) {
-        r.x7 = old.x8;
-        r.x8 = v;
-    }
-    if (ROWS > 9u) {
-        r.x8 = old.x9;
-        r.x9 = v;
-    }
-    if (ROWS > 10u) {
-        r.x9 = old.x10;
-        r.x10 = v;
-    }
-    if (ROWS > 11u) {
-        r.x10 = old.x11;
-        r.x11 = v;
-    }
-    if (ROWS > 12u) {
-        r.x11 = old.x12;
-        r.x12 = v;
-    }
-    if (ROWS > 13u) {
-        r.x12 = old.x13;
-        r.x13 = v;
-    }
-    if (ROWS > 14u) {
-        r.x13 = old.x14;
-        r.x14 = v;
-    }
-    if (ROWS > 15u) {
-        r.x14 = old.x15;
-        r.x15 = v;
-    }
     return r;
 }
 
@@ -166,30 +118,6 @@ fn pop_row(old: Tile) -> Tile {
     }
     if (ROWS > 7u) {
         t.s6 = old.s7;
-    }
-    if (ROWS > 8u) {
-        t.s7 = old.s8;
-    }
-    if (ROWS > 9u) {
-        t.s8 = old.s9;
-    }
-    if (ROWS > 10u) {
-        t.s9 = old.s10;
-    }
-    if (ROWS > 11u) {
-        t.s10 = old.s11;
-    }
-    if (ROWS > 12u) {
-        t.s11 = old.s12;
-    }
-    if (ROWS > 13u) {
-        t.s12 = old.s13;
-    }
-    if (ROWS > 14u) {
-        t.s13 = old.s14;
-    }
-    if (ROWS > 15u) {
-        t.s14 = old.s15;
     }
     return t;
 }
@@ -219,35 +147,11 @@ fn turn(old: Rows) -> Rows {
     if (ROWS > 7u) {
         r.x7 = old.x7.yzwx;
     }
-    if (ROWS > 8u) {
-        r.x8 = old.x8.yzwx;
-    }
-    if (ROWS > 9u) {
-        r.x9 = old.x9.yzwx;
-    }
-    if (ROWS > 10u) {
-        r.x10 = old.x10.yzwx;
-    }
-    if (ROWS > 11u) {
-        r.x11 = old.x11.yzwx;
-    }
-    if (ROWS > 12u) {
-        r.x12 = old.x12.yzwx;
-    }
-    if (ROWS > 13u) {
-        r.x13 = old.x13.yzwx;
-    }
-    if (ROWS > 14u) {
-        r.x14 = old.x14.yzwx;
-    }
-    if (ROWS > 15u) {
-        r.x15 = old.x15.yzwx;
-    }
     return r;
 }
 
 fn fill(c: Cols) -> Tile {
-    return Tile(c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c);
+    return Tile(c, c, c, c, c, c, c, c);
 }
 
 fn multiply(old: Cols, x: f32, w: Cols) -> Cols {
@@ -290,30 +194,6 @@ fn accumulate(old: Tile, x: Rows, w: Cols) -> Tile {
     }
     if (ROWS > 7u) {
         t.s7 = multiply(old.s7, x.x7.x, w);
-    }
-    if (ROWS > 8u) {
-        t.s8 = multiply(old.s8, x.x8.x, w);
-    }
-    if (ROWS > 9u) {
-        t.s9 = multiply(old.s9, x.x9.x, w);
-    }
-    if (ROWS > 10u) {
-        t.s10 = multiply(old.s10, x.x10.x, w);
-    }
-    if (ROWS > 11u) {
-        t.s11 = multiply(old.s11, x.x11.x, w);
-    }
-    if (ROWS > 12u) {
-        t.s12 = multiply(old.s12, x.x12.x, w);
-    }
-    if (ROWS > 13u) {
-        t.s13 = multiply(old.s13, x.x13.x, w);
-    }
-    if (ROWS > 14u) {
-        t.s14 = multiply(old.s14, x.x14.x, w);
-    }
-    if (ROWS > 15u) {
-        t.s15 = multiply(old.s15, x.x15.x, w);
     }
     return t;
 }

@@ -68,7 +68,7 @@ pub struct Params {
 /// A row of the variant table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variant {
-    /// Output columns per invocation, 1 to 16.
+    /// Output columns per invocation, 1 to 8.
     pub rows: u32,
     /// Output channel quads per invocation, 1 to 4.
     pub cols: u32,

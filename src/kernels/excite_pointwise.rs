@@ -41,7 +41,7 @@ const LANES: usize = 256;
 /// A row of the variant table: the tile of an invocation and how a workgroup's lanes share the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variant {
-    /// Positions per invocation, 1 to 16.
+    /// Positions per invocation, 1 to 8.
     pub rows: u32,
     /// Output channel quads per invocation, 1 to 4.
     pub cols: u32,

@@ -144,6 +144,7 @@ pub struct Family {
 }
 
 const EXCITE: &str = wgsl!("common/excite.wgsl");
+const EXCITE_PARAMS: &str = wgsl!("common/excite_params.wgsl");
 const ACTIVATION: &str = wgsl!("common/activation.wgsl");
 const JOIN: &str = wgsl!("common/join.wgsl");
 const CONV: &str = wgsl!("common/conv.wgsl");
@@ -255,14 +256,14 @@ pub const FAMILIES: &[Family] = &[
         name: squeeze_excite::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroup_lanes: 0,
-        parts: &[ACTIVATION, EXCITE, wgsl!("squeeze_excite.wgsl")],
+        parts: &[ACTIVATION, EXCITE_PARAMS, EXCITE, wgsl!("squeeze_excite.wgsl")],
         workgroup_bytes: squeeze_excite::workgroup_bytes,
     },
     Family {
         name: squeeze_excite::SUBGROUP_NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output],
         subgroup_lanes: QUAD_LANES,
-        parts: &[ACTIVATION, wgsl!("squeeze_excite_subgroup.wgsl")],
+        parts: &[ACTIVATION, EXCITE_PARAMS, wgsl!("squeeze_excite_subgroup.wgsl")],
         workgroup_bytes: |_| 0,
     },
     #[cfg(not(feature = "web"))]
@@ -279,7 +280,17 @@ pub const FAMILIES: &[Family] = &[
             Role::Sums,
         ],
         subgroup_lanes: 0,
-        parts: &[ACTIVATION, JOIN, TILE, PLACE, POINTWISE, PRODUCT, EXCITE, wgsl!("excite_pointwise.wgsl")],
+        parts: &[
+            ACTIVATION,
+            JOIN,
+            TILE,
+            PLACE,
+            POINTWISE,
+            PRODUCT,
+            EXCITE_PARAMS,
+            EXCITE,
+            wgsl!("excite_pointwise.wgsl"),
+        ],
         workgroup_bytes: |_| excite_pointwise::BYTES,
     },
     Family {

@@ -88,7 +88,7 @@ pub struct Params {
 /// A row of the variant table: the tile of an invocation and the lanes of a workgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variant {
-    /// Positions per invocation, 1 to 16.
+    /// Positions per invocation, 1 to 8.
     pub rows: u32,
     /// Output channel quads per invocation, 1 to 4.
     pub cols: u32,
