@@ -4,6 +4,7 @@
 //! Every workgroup computes all gates of its image: [`Args::workgroups`] of them read what one would. Where that does
 //! not pay, two launches of one pipeline compute first the gates and then the product.
 
+use super::pointwise::Variant;
 use super::{AdapterClass, Launch, grid, pointwise, squeeze_excite};
 use crate::error::{Error, Result};
 
@@ -38,33 +39,13 @@ pub const MAX_SLOTS: usize = SLOTS - LANES;
 const SLOTS: usize = 1024;
 const LANES: usize = 256;
 
-/// A row of the variant table: the tile of an invocation and how a workgroup's lanes share the work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Variant {
-    /// Positions per invocation, 1 to 8.
-    pub rows: u32,
-    /// Output channel quads per invocation, 1 to 4.
-    pub cols: u32,
-    /// Lanes along tiles.
-    pub wg_x: u32,
-    /// Lanes that share a tile's input channels.
-    pub parts: u32,
-}
-
-impl Variant {
-    const fn product(&self) -> pointwise::Variant {
-        let Self { rows, cols, wg_x, parts } = *self;
-        pointwise::Variant { rows, cols, wg_x, parts, roll: false, subgroup: false, swap: false }
-    }
-}
-
 /// The tile of a GPU's product.
-const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 128, parts: 1 };
+const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 128, parts: 1, roll: false, subgroup: false, swap: false };
 /// The tile where there are few outputs.
-const GPU_SPLIT: Variant = Variant { rows: 4, cols: 1, wg_x: 32, parts: 8 };
+const GPU_SPLIT: Variant = Variant { cols: 1, wg_x: 32, parts: 8, ..GPU };
 
-/// Every row; all compute the same up to the order of sums. The last has half of the second's workgroups.
-pub const VARIANTS: &[Variant] = &[GPU, GPU_SPLIT, Variant { rows: 4, cols: 1, wg_x: 64, parts: 4 }];
+/// Every row, [`pointwise`]'s with other sizes; all compute the same up to the order of sums. The last has half of the second's workgroups.
+pub const VARIANTS: &[Variant] = &[GPU, GPU_SPLIT, Variant { wg_x: 64, parts: 4, ..GPU_SPLIT }];
 
 /// The default row. It follows from the network alone: another batch or resolution must not need another pipeline.
 pub fn choose(args: &Args, _: AdapterClass) -> Variant {
@@ -110,7 +91,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
             advice: "do not fuse them with the product",
         });
     }
-    let mut launch = pointwise::launch_with(&args.product, &variant.product())?;
+    let mut launch = pointwise::launch_with(&args.product, variant)?;
     let mut params: pointwise::Params = bytemuck::pod_read_unaligned(&launch.params);
     params.gate = args.part as u32;
     params.h4 = excite.h4;

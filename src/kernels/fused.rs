@@ -1,8 +1,9 @@
 //! What the families share that keep the tensors between convolutions in workgroup memory. Shaders:
 //! `shaders/common/fused.wgsl`, `expand.wgsl`, `project.wgsl`.
 
+use super::Window;
 use super::depthwise::{MAX_KERNEL, Tiles};
-use super::{Window, wgsl};
+use super::text::wgsl;
 use crate::error::{Error, Result};
 
 pub(super) const SHARED: &str = wgsl!("common/fused.wgsl");

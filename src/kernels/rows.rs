@@ -110,7 +110,7 @@ rows!(head_pool, head_pool::Variant, Launch, |l| l, |args, row| vec![
 ]);
 rows!(depthwise, depthwise::Variant, Tiled, tiled, |args, row| vec![(args.window.out_w, row.cols)]);
 rows!(squeeze_excite, squeeze_excite::Variant, Launch, |l| l, |_, _| Vec::new());
-rows!(excite_pointwise, excite_pointwise::Variant, Launch, |l| l, |args, row| vec![
+rows!(excite_pointwise, pointwise::Variant, Launch, |l| l, |args, row| vec![
     (args.product.pixels, row.rows),
     (args.product.channels.group4(), row.cols)
 ]);

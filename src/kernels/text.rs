@@ -96,7 +96,7 @@ fn position(text: &str, what: &str) -> Option<usize> {
 
 /// The default of a constant that a text declares as a number.
 pub(super) fn default(text: &str, name: &str) -> Option<u32> {
-    let declaration = [name, ":u32="].concat();
+    let declaration = ["override ", name, ":u32="].concat();
     let declared = &text[position(text, &declaration)? + declaration.len()..];
     declared[..position(declared, "u;")?].parse().ok()
 }
@@ -119,8 +119,8 @@ mod tests {
 
     #[test]
     fn defaults_that_are_numbers() {
-        let text = "override KEEP:u32=2u;\noverride SPAN:u32=K+1u;\n";
-        assert_eq!([default(text, "KEEP"), default(text, "SPAN"), default(text, "K")], [Some(2), None, None]);
+        let text = "override RANK:u32=2u;\noverride SPAN:u32=K+1u;\n";
+        assert_eq!([default(text, "RANK"), default(text, "SPAN"), default(text, "K")], [Some(2), None, None]);
     }
 
     #[test]

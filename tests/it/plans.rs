@@ -39,7 +39,8 @@ const FLOORS: &[Floor] = &[
 ];
 
 /// A dispatch an inverted residual without squeeze-and-excitation (the stem's and each block's output written and read once,
-/// and the weights), a squeeze-and-excitation with its 1x1 convolution where that pays, an expansion with its depthwise convolution, or a depthwise with its 1x1 convolution.
+/// and the weights), a squeeze-and-excitation with its 1x1 convolution where that pays, an expansion with its depthwise
+/// convolution, or a depthwise with its 1x1 convolution.
 const FUSED_FLOORS: &[Floor] = &[
     ("efficientnet_b0", 36, 48.58e6, 3.22e6, 1.07),
     ("efficientnet_b4", 93, 300.27e6, 13.90e6, 1.02),

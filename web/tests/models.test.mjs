@@ -151,29 +151,20 @@ test('profile names every dispatch and counts the calls across the border', asyn
 });
 
 test('every kernel of every registered model passes the browser’s compiler, within the default limits', async () => {
-  const { count, modules, pipelines, problems } = await page.evaluate(async () => {
+  const { count, problems } = await page.evaluate(async () => {
     const kernels = await (await window.reference()).kernels();
     const device = await (await navigator.gpu.requestAdapter()).requestDevice({ requiredFeatures: ['subgroups'] });
-    const [modules, variants, problems] = [new Map(), new Set(), []];
-    // Every source is compiled, and every set of constants, which storage does not change: pipelines take the software
-    // adapter up to seconds each.
+    const [modules, problems] = [new Map(), []];
     const compile = async ({ key, code, constants }) => {
-      const variant = key.replace(/\.[^:]*/, '');
-      if (!modules.has(code)) {
-        modules.set(code, device.createShaderModule({ code }));
-        const { messages } = await modules.get(code).getCompilationInfo();
-        problems.push(...messages.map((m) => `${key}: ${m.message}`));
-      }
-      if (variants.has(variant)) return;
-      variants.add(variant);
+      if (!modules.has(code)) modules.set(code, device.createShaderModule({ code }));
       const compute = { module: modules.get(code), entryPoint: 'main', constants };
       await device.createComputePipelineAsync({ layout: 'auto', compute }).catch((e) => problems.push(`${key}: ${e.message}`));
     };
     await Promise.all(kernels.map(compile));
     device.destroy();
-    return { count: kernels.length, modules: modules.size, pipelines: variants.size, problems };
+    return { count: kernels.length, problems };
   });
-  console.log(`  ${count} kernels: ${modules} sources, ${pipelines} pipelines`);
+  console.log(`  ${count} kernels`);
   assert.deepEqual(problems, []);
   assert.ok(count > 40, `${count}`);
 });

@@ -91,12 +91,9 @@ fn products_of_a_slice_and_by_turns_with_another_tensor() {
 #[test]
 fn depthwise_behind_its_input() {
     for gpu in gpus() {
-        for (row, variant) in depthwise::VARIANTS.iter().enumerate() {
+        for variant in depthwise::VARIANTS {
             for c in 8..12 {
-                // The larger window with every other c, with those between at the next row: it takes long to compile.
-                let large = [(5, false, Join::Add)].into_iter().filter(|_| (row + c).is_multiple_of(2));
-                for (kernel, squeeze, join) in [(3, false, Join::None), (3, true, Join::None)].into_iter().chain(large)
-                {
+                for (kernel, squeeze, join) in [(3, false, Join::None), (3, true, Join::None), (5, false, Join::Add)] {
                     let x = Shape::new(2, 17, 13, c);
                     let shape = plain(c, kernel, 1, Padding::Symmetric, Activation::Relu);
                     let mut b = Bench::new(x);
