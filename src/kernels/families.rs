@@ -1,7 +1,9 @@
 //! The table of families: which text each shader is made of, what it binds and what it asks of a device.
 
+#[cfg(not(feature = "web"))]
+use super::SUBGROUP_LANES;
 use super::text::{self, wgsl};
-use super::{KernelKey, QUAD_LANES, Role, SUBGROUP_LANES};
+use super::{KernelKey, QUAD_LANES, Role};
 use super::{
     channel_copy, conv, depthwise, depthwise_pointwise, elementwise, expand_depthwise, fused, global_pool, head_pool,
     inverted_residual, pointwise, pool, resize_normalize, squeeze_excite,
