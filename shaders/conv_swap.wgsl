@@ -1,7 +1,6 @@
 // The convolution of conv.wgsl in tiles of swap.wgsl. Grid: x over output positions, y over channels, z over images.
 
 override WG_X: u32 = 4u;
-override ACT: u32 = 0u;
 
 @compute @workgroup_size(WG_X)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) id: u32) {
@@ -27,18 +26,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
         let quad = tile.k0 + tap.quad;
         s.s0 = add(s.s0, load(group.z, c0 + tap.at, quad), w);
         s.s1 = add(s.s1, load(group.z, c1 + tap.at, quad), w);
-        s.s2 = add(s.s2, load(group.z, c2 + tap.at, quad), w);
-        s.s3 = add(s.s3, load(group.z, c3 + tap.at, quad), w);
-        s.s4 = add(s.s4, load(group.z, c4 + tap.at, quad), w);
-        s.s5 = add(s.s5, load(group.z, c5 + tap.at, quad), w);
-        s.s6 = add(s.s6, load(group.z, c6 + tap.at, quad), w);
+        if (ROWS > 2u) {
+            s.s2 = add(s.s2, load(group.z, c2 + tap.at, quad), w);
+            s.s3 = add(s.s3, load(group.z, c3 + tap.at, quad), w);
+            s.s4 = add(s.s4, load(group.z, c4 + tap.at, quad), w);
+            s.s5 = add(s.s5, load(group.z, c5 + tap.at, quad), w);
+            s.s6 = add(s.s6, load(group.z, c6 + tap.at, quad), w);
+        }
         at += 4u * params.cout4;
         tap = next(tap);
     }
     let join = select(params.join, 0u, RESIDUAL == 0u);
     for (var i = 0u; i < ROWS; i++) {
         let to = position + 4u * i;
-        finish(s.s0, group.z * pixels + to, tile.n, lane, select(0u, tile.quads, to <= last), ACT, join);
+        finish(s.s0, group.z * pixels + to, tile.n, lane, select(0u, tile.quads, to <= last), params.act, join);
         s = moved_up(s);
     }
 }

@@ -335,26 +335,40 @@ fn slide(strip: Strip, w: Taps, l: Line) -> Strip {
 // The inputs of the filters at `channel` of a position.
 fn load(position: u32, channel: u32) -> vec4<f32> {
     let start = position * params.x4;
-    if (SHIFT == 0u) {
-        return unpack(input[start + channel]);
+    if (SHIFT > 0u) {
+        let before = unpack(input[start + max(channel, 1u) - 1u]);
+        let here = unpack(input[start + min(channel, params.x4 - 1u)]);
+        if (SHIFT == 1u) {
+            return vec4<f32>(before.w, here.xyz);
+        }
+        if (SHIFT == 2u) {
+            return vec4<f32>(before.zw, here.xy);
+        }
+        return vec4<f32>(before.yzw, here.x);
     }
-    let before = unpack(input[start + max(channel, 1u) - 1u]);
-    let here = unpack(input[start + min(channel, params.x4 - 1u)]);
-    if (SHIFT == 1u) {
-        return vec4<f32>(before.w, here.xyz);
+    return unpack(input[start + channel]);
+}
+
+// `span` inputs from row `y` and column `left` on, zero outside the map.
+fn read_line(image: u32, y: i32, left: i32, channel: u32, span: u32) -> Line {
+    let right = i32(params.width) - 1;
+    let bottom = i32(params.height) - 1;
+    let start = (image * params.height + u32(clamp(y, 0, bottom))) * params.width;
+    var line: Line;
+    for (var i = 0u; i < span; i++) {
+        let x = left + i32(i);
+        let v = load(start + u32(clamp(x, 0, right)), channel);
+        line = push_input(line, select(vec4<f32>(0.0), v, y >= 0 && y <= bottom && x >= 0 && x <= right));
     }
-    if (SHIFT == 2u) {
-        return vec4<f32>(before.zw, here.xy);
-    }
-    return vec4<f32>(before.yzw, here.x);
+    return line;
 }
 
 // What joins an output quad.
 fn load_other(position: u32, quad: u32) -> vec4<f32> {
-    if (RESIDUAL == 0u) {
-        return vec4<f32>(0.0);
+    if (RESIDUAL == 1u) {
+        return first_channels(unpack(residual[position * params.y4 + quad]), quad, params.joined);
     }
-    return first_channels(unpack(residual[position * params.y4 + quad]), quad, params.joined);
+    return vec4<f32>(0.0);
 }
 
 @compute @workgroup_size(WG_X, WG_Y)
@@ -374,8 +388,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let rows = min(params.tile_h, params.out_height - first);
     let left = i32(column * STRIDE) - i32(params.pad_left);
     let top = i32(first * STRIDE) - i32(params.pad_top);
-    let right = i32(params.width) - 1;
-    let bottom = i32(params.height) - 1;
 
     // The bias stands before the first row of the filter: as the last tap of a row in front of it.
     var filter_rows: Filter;
@@ -402,37 +414,31 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var sum = vec4<f32>(0.0);
     var kept_sum = vec4<f32>(0.0);
     for (var step = 0u; step < rows + SETS - 1u; step++) {
-        for (var s = 0u; s < count.w; s++) {
-            let y = top + i32(step * STRIDE + s);
-            let start = (image * params.height + u32(clamp(y, 0, bottom))) * params.width;
-            var line: Line;
-            for (var i = 0u; i < count.y; i++) {
-                let x = left + i32(i);
-                let v = load(start + u32(clamp(x, 0, right)), channel);
-                line = push_input(line, select(vec4<f32>(0.0), v, y >= 0 && y <= bottom && x >= 0 && x <= right));
+        if (STRIDE == 1u) {
+            let line = read_line(image, top + i32(step), left, channel, count.y);
+            s0 = slide(s0, filter_rows.w0, line);
+            if (K > 1u) {
+                s1 = slide(s1, filter_rows.w1, line);
             }
-            if (STRIDE == 1u) {
-                s0 = slide(s0, filter_rows.w0, line);
-                if (K > 1u) {
-                    s1 = slide(s1, filter_rows.w1, line);
-                }
-                if (K > 2u) {
-                    s2 = slide(s2, filter_rows.w2, line);
-                }
-                if (K > 3u) {
-                    s3 = slide(s3, filter_rows.w3, line);
-                }
-                if (K > 4u) {
-                    s4 = slide(s4, filter_rows.w4, line);
-                }
-                if (K > 5u) {
-                    s5 = slide(s5, filter_rows.w5, line);
-                }
-                if (K > 6u) {
-                    s6 = slide(s6, filter_rows.w6, line);
-                }
+            if (K > 2u) {
+                s2 = slide(s2, filter_rows.w2, line);
             }
-            if (STRIDE > 1u) {
+            if (K > 3u) {
+                s3 = slide(s3, filter_rows.w3, line);
+            }
+            if (K > 4u) {
+                s4 = slide(s4, filter_rows.w4, line);
+            }
+            if (K > 5u) {
+                s5 = slide(s5, filter_rows.w5, line);
+            }
+            if (K > 6u) {
+                s6 = slide(s6, filter_rows.w6, line);
+            }
+        }
+        if (STRIDE > 1u) {
+            for (var s = 0u; s < count.w; s++) {
+                let line = read_line(image, top + i32(step * STRIDE + s), left, channel, count.y);
                 s0 = slide(s0, filter_rows.w0, line);
                 if (K > 2u) {
                     s1 = slide(s1, filter_rows.w2, line);
@@ -500,8 +506,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (params.squeeze == 1u) {
         let tile = ((image * params.tiles_y + tile_y) * params.tiles_x + id.y) * params.y4;
         squeeze[tile + quad] = sum;
-        if (KEEP == 1u && channel < kept4) {
-            squeeze[tile + channel] = kept_sum;
+        if (KEEP == 1u) {
+            if (channel < kept4) {
+                squeeze[tile + channel] = kept_sum;
+            }
         }
     }
 }

@@ -1,16 +1,21 @@
 // The product and mean of head_pool.wgsl in tiles of swap.wgsl. Grid: x over tiles of output quads, z over images.
 
 override WG_X: u32 = 4u;
-override ACT: u32 = 0u;
 
 fn gate_of(k: u32) -> vec4<f32> {
     return vec4<f32>(1.0);
 }
 
-// Adds the result at a position, if the image has it.
-fn add_up(total: mat4x4<f32>, s: mat4x4<f32>, counts: bool) -> mat4x4<f32> {
+// Adds the result at a position, if the image has it. What activates a quad is there once.
+fn add_up(total: mat4x4<f32>, sums: mat4x4<f32>, counts: bool) -> mat4x4<f32> {
     let one = select(0.0, 1.0, counts);
-    return total + one * mat4x4<f32>(activate(ACT, s[0]), activate(ACT, s[1]), activate(ACT, s[2]), activate(ACT, s[3]));
+    var t = total;
+    var s = sums;
+    for (var r = 0u; r < 4u; r++) {
+        t = mat4x4<f32>(t[1], t[2], t[3], t[0] + one * activate(params.act, s[0]));
+        s = mat4x4<f32>(s[1], s[2], s[3], s[0]);
+    }
+    return t;
 }
 
 @compute @workgroup_size(WG_X)

@@ -4,7 +4,6 @@
 // With JOIN = 0 no other tensor joins.
 
 override WG_X: u32 = 4u;
-override ACT: u32 = 0u;
 override GATE: u32 = 0u;
 override JOIN: u32 = 1u;
 
@@ -31,7 +30,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     // What stores sums is there once: written out for each position it took most of the time to compile.
     for (var i = 0u; i < ROWS; i++) {
         let at = position + 4u * i;
-        finish(s.s0, first + at, tile.n, lane, select(0u, tile.quads, at <= last), ACT, join);
+        finish(s.s0, first + at, tile.n, lane, select(0u, tile.quads, at <= last), params.act, join);
         s = moved_up(s);
     }
 }

@@ -1,8 +1,9 @@
 // Pointwise nonlinearities, by the code of graph::Activation. The code comes from the uniform: one pipeline serves
-// every activation, and the branch is the same for all invocations. Software
-// adapters execute every branch, so there is one exponential, and none where EXP = 0.
+// every activation, and the branch is the same for all invocations. Software adapters execute every branch, so there is
+// one exponential, none where EXP = 0, and no hard curve where HARD = 0.
 
 override EXP: u32 = 1u;
+override HARD: u32 = 1u;
 
 // WGSL may assume that no infinity arises, so the argument of exp stays where exp is finite.
 fn exp_negated(x: vec4<f32>) -> vec4<f32> {
@@ -10,19 +11,18 @@ fn exp_negated(x: vec4<f32>) -> vec4<f32> {
 }
 
 fn activate(code: u32, x: vec4<f32>) -> vec4<f32> {
-    if (code == 1u) {
-        return max(x, vec4<f32>(0.0));
-    }
-    if (code == 2u) {
-        return clamp(x, vec4<f32>(0.0), vec4<f32>(6.0));
-    }
+    let positive = max(x, vec4<f32>(0.0));
+    var y = select(select(positive, min(positive, vec4<f32>(6.0)), code == 2u), x, code == 0u);
     if (EXP == 1u) {
         if (code == 3u || code == 4u) {
-            return select(vec4<f32>(1.0), x, code == 3u) / (vec4<f32>(1.0) + exp_negated(x));
+            y = select(vec4<f32>(1.0), x, code == 3u) / (vec4<f32>(1.0) + exp_negated(x));
         }
     }
-    if (code == 5u || code == 6u) {
-        return select(vec4<f32>(1.0), x, code == 5u) * clamp(x + vec4<f32>(3.0), vec4<f32>(0.0), vec4<f32>(6.0)) * (1.0 / 6.0);
+    if (HARD == 1u) {
+        if (code == 5u || code == 6u) {
+            let gate = clamp(x + vec4<f32>(3.0), vec4<f32>(0.0), vec4<f32>(6.0)) * (1.0 / 6.0);
+            y = select(vec4<f32>(1.0), x, code == 5u) * gate;
+        }
     }
-    return x;
+    return y;
 }

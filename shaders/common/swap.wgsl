@@ -2,7 +2,7 @@
 // behind a branch each): of four lanes each loads another quad of weights and other positions, and weights move on by quad
 // swaps. So all that a load brings counts.
 //
-// Lane l computes ROWS positions, 1 or 7, x four output quads: column r of its sums is quad l ^ r of the tile. Weights as in
+// Lane l computes ROWS positions, 2 or 7, x four output quads: column r of its sums is quad l ^ r of the tile. Weights as in
 // pointwise.wgsl. Loops stay loops there, so what is done for each input is written out.
 
 override ROWS: u32 = 7u;
@@ -57,8 +57,5 @@ fn add(s: mat4x4<f32>, x: vec4<f32>, w: Weights) -> mat4x4<f32> {
 
 // The sums of the next position first.
 fn moved_up(s: Sums) -> Sums {
-    if (ROWS == 1u) {
-        return s;
-    }
     return Sums(s.s1, s.s2, s.s3, s.s4, s.s5, s.s6, s.s6);
 }

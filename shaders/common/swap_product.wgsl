@@ -32,8 +32,8 @@ fn product(rows: Rows, cin4: u32, column: u32, cout4: u32) -> Sums {
     for (var k = 0u; k < cin4; k++) {
         let w = weights_at(at, cout4, gate_of(k));
         s.s0 = add(s.s0, unpack(input[rows.r0 + k]), w);
-        if (ROWS > 1u) {
-            s.s1 = add(s.s1, unpack(input[rows.r1 + k]), w);
+        s.s1 = add(s.s1, unpack(input[rows.r1 + k]), w);
+        if (ROWS > 2u) {
             s.s2 = add(s.s2, unpack(input[rows.r2 + k]), w);
             s.s3 = add(s.s3, unpack(input[rows.r3 + k]), w);
             s.s4 = add(s.s4, unpack(input[rows.r4 + k]), w);

@@ -39,7 +39,7 @@ impl Activation {
         }
     }
 
-    /// The number that stands for it in kernel keys and WGSL (`ACT`).
+    /// The number that stands for it in uniforms and WGSL.
     pub const fn code(self) -> u32 {
         self as u32
     }

@@ -1,7 +1,7 @@
 //! k x k convolution over all channels or groups of them, computed directly. Shaders: `shaders/conv.wgsl` and,
 //! with weights shared by subgroup broadcasts or by quad swaps, `shaders/conv_subgroup.wgsl` and `shaders/conv_swap.wgsl`.
 
-use super::{AdapterClass, Channels, KernelKey, Launch, Window, grid, indexable, join_code};
+use super::{AdapterClass, Channels, KernelKey, Launch, Window, grid, indexable, join_code, without_curves};
 use crate::error::Result;
 use crate::graph::{Activation, Join};
 
@@ -80,7 +80,8 @@ pub struct Variant {
     /// `shaders/common/subgroup_tile.wgsl`, which fixes `rows` and `cols`; `wg_x` is a multiple of
     /// [`super::SUBGROUP_LANES`].
     pub subgroup: bool,
-    /// Four lanes share weights by quad swaps: the tile of `shaders/common/swap.wgsl`, which fixes the rest.
+    /// Four lanes share weights by quad swaps: the tile of `shaders/common/swap.wgsl`, where `rows` is 2 or 7; it
+    /// fixes `cols` and `wg_x`.
     pub swap: bool,
 }
 
@@ -90,14 +91,17 @@ const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, roll: true, ..GPU
 const SOFTWARE_SUBGROUP: Variant = Variant { rows: 4, subgroup: true, ..SOFTWARE };
 /// SwiftShader's tile.
 const SWAP: Variant = Variant { rows: 7, cols: 4, wg_x: 4, swap: true, ..GPU };
+/// SwiftShader's tile for a stem, which takes little time to compile.
+const SWAP_STEM: Variant = Variant { rows: 2, ..SWAP };
 
 /// Every row; all compute the same.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, GPU, SWAP];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, GPU, SWAP, SWAP_STEM];
 
 /// The default row.
-pub fn choose(_: &Args, class: AdapterClass) -> Variant {
+pub fn choose(args: &Args, class: AdapterClass) -> Variant {
     match class {
         AdapterClass::Software => SOFTWARE,
+        AdapterClass::SwiftShader if args.channels.in4() == 1 => SWAP_STEM,
         AdapterClass::SwiftShader => SWAP,
         AdapterClass::SoftwareSubgroup => SOFTWARE_SUBGROUP,
         AdapterClass::Gpu => GPU,
@@ -136,7 +140,10 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     };
     match name {
         NAME => consts.extend([("COLS", variant.cols), ("ROLL", variant.roll.into()), ("ROWS", variant.rows)]),
-        SWAP_NAME => consts.push(("ACT", args.act.code())),
+        SWAP_NAME => {
+            consts.push(("ROWS", variant.rows));
+            consts.extend(without_curves(args.act));
+        }
         _ => {}
     }
     let key = KernelKey::new(name, &consts);

@@ -1,6 +1,6 @@
 //! Depthwise k x k convolution with the partial sums of squeeze-and-excitation. Shader: `shaders/depthwise.wgsl`.
 
-use super::{AdapterClass, KernelKey, Launch, Window, grid, indexable, join_code, pack_bias};
+use super::{AdapterClass, KernelKey, Launch, Window, grid, indexable, join_code, pack_bias, without_curves};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Join};
 
@@ -117,14 +117,13 @@ pub struct Variant {
     pub wg_y: u32,
     /// Keeps the loops over the tile rolled: a far smaller program.
     pub roll: bool,
-    /// Has no exponential where the activation needs none, at the price of another pipeline: for adapters that execute
-    /// every branch.
+    /// Has no more of the activations than needed, at the price of another pipeline: [`without_curves`].
     pub lean: bool,
 }
 
 const SOFTWARE: Variant = Variant { cols: 4, max_rows: 14, wg_x: 8, wg_y: 1, roll: true, lean: false };
 /// SwiftShader's tile.
-const LEAN: Variant = Variant { cols: 7, max_rows: 28, lean: true, ..SOFTWARE };
+const LEAN: Variant = Variant { cols: 4, max_rows: 28, lean: true, ..SOFTWARE };
 /// One column, every loop unrolled: the smallest program whose state stays in registers.
 const COLUMN: Variant = Variant { cols: 1, max_rows: 56, wg_x: 8, wg_y: 1, roll: false, lean: false };
 const GPU: Variant = Variant { cols: 4, max_rows: 7, wg_x: 8, wg_y: 8, roll: false, lean: false };
@@ -181,8 +180,9 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
     let mut consts =
         vec![("K", kernel), ("RESIDUAL", args.join.is_some().into()), ("STRIDE", stride), ("WG_X", variant.wg_x)];
     consts.extend([("COLS", variant.cols), ("ROLL", variant.roll.into()), ("WG_Y", variant.wg_y)]);
-    let exponential = matches!(args.act, Activation::Swish | Activation::Sigmoid);
-    consts.extend((variant.lean && !exponential).then_some(("EXP", 0)));
+    if variant.lean {
+        consts.extend(without_curves(args.act));
+    }
     if args.keep_input {
         consts.extend([("KEEP", 1), ("SHIFT", args.kept() as u32 % 4)]);
     }

@@ -9,7 +9,7 @@
 //!   resolution recompiles anything; kernel size, stride, activation, flags and tile sizes are `override`s.
 
 use crate::error::{Error, Result};
-use crate::graph::Join;
+use crate::graph::{Activation, Join};
 use crate::tensor::{Padding, Shape, window};
 
 pub mod channel_copy;
@@ -213,6 +213,15 @@ fn join_code(join: Join) -> [u32; 2] {
         Join::AddFirst(channels) => [1, channels as u32],
         Join::AddThenAct => [2, u32::MAX],
         Join::Interleave => [3, u32::MAX],
+    }
+}
+
+/// The constants of a key without the curves that an activation does not need: for adapters that execute every branch.
+fn without_curves(act: Activation) -> &'static [(&'static str, u32)] {
+    match act {
+        Activation::Identity | Activation::Relu | Activation::Relu6 => &[("EXP", 0), ("HARD", 0)],
+        Activation::Swish | Activation::Sigmoid => &[("HARD", 0)],
+        Activation::HardSwish | Activation::HardSigmoid => &[("EXP", 0)],
     }
 }
 

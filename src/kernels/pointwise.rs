@@ -1,7 +1,7 @@
 //! 1x1 convolutions and linear layers as a matrix product. Shaders: `shaders/pointwise.wgsl` and, with weights shared
 //! by subgroup broadcasts and by quad swaps, `shaders/pointwise_subgroup.wgsl` and `shaders/pointwise_swap.wgsl`.
 
-use super::{AdapterClass, Channels, KernelKey, Launch, grid, indexable, join_code};
+use super::{AdapterClass, Channels, KernelKey, Launch, grid, indexable, join_code, without_curves};
 use crate::error::Result;
 use crate::graph::{Activation, Join};
 
@@ -101,8 +101,7 @@ pub struct Variant {
     /// Lanes lie along positions and share weights by broadcasts: the tile of `shaders/pointwise_subgroup.wgsl`, which
     /// fixes `rows`, `cols` and `parts`; `wg_x` is a multiple of [`super::SUBGROUP_LANES`].
     pub subgroup: bool,
-    /// Four lanes share weights by quad swaps: the tile of `shaders/common/swap.wgsl`, where `rows` is 1 or 7; it fixes
-    /// `cols`, `wg_x` and `parts`.
+    /// Four lanes share weights by quad swaps: the tile of `shaders/common/swap.wgsl`, which fixes the rest.
     pub swap: bool,
 }
 
@@ -113,8 +112,6 @@ const SOFTWARE_SUBGROUP: Variant =
     Variant { rows: 4, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: true, swap: false };
 /// SwiftShader's tile.
 const SWAP: Variant = Variant { rows: 7, cols: 4, wg_x: 4, parts: 1, roll: false, subgroup: false, swap: true };
-/// SwiftShader's product with one vector.
-const SWAP_VECTOR: Variant = Variant { rows: 1, ..SWAP };
 /// A GPU's tile.
 const GPU: Variant = Variant { rows: 4, cols: 2, wg_x: 64, parts: 1, roll: false, subgroup: false, swap: false };
 /// A GPU's tile where there are few outputs.
@@ -123,7 +120,7 @@ const GPU_SPLIT: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: 
 const GPU_VECTOR: Variant = Variant { rows: 1, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false, swap: false };
 
 /// Every row; all compute the same up to the order of sums.
-pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, SWAP, GPU, GPU_SPLIT, GPU_VECTOR, SWAP_VECTOR];
+pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, SWAP, GPU, GPU_SPLIT, GPU_VECTOR];
 
 /// From this many channels on (of the wider side), a mobile network's maps have few positions for a large GPU.
 const WIDE: usize = 240;
@@ -140,7 +137,6 @@ pub(super) fn splits(args: &Args) -> bool {
 pub fn choose(args: &Args, class: AdapterClass) -> Variant {
     match class {
         AdapterClass::SoftwareSubgroup if !args.vector => SOFTWARE_SUBGROUP,
-        AdapterClass::SwiftShader if args.vector => SWAP_VECTOR,
         AdapterClass::SwiftShader => SWAP,
         AdapterClass::Software | AdapterClass::SoftwareSubgroup => SOFTWARE,
         AdapterClass::Gpu if args.vector => GPU_VECTOR,
@@ -182,10 +178,11 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let (name, mut consts) = match variant {
         Variant { subgroup: true, .. } => (SUBGROUP_NAME, vec![("GATE", args.gate.into()), ("WG_X", variant.wg_x)]),
         Variant { swap: true, .. } => {
-            // Projections share a pipeline, whether they have a shortcut or not.
-            let joins = args.join.is_some() || args.act == Activation::Identity;
-            let consts = [("ACT", args.act.code()), ("GATE", args.gate.into()), ("JOIN", joins.into())];
-            (SWAP_NAME, [&consts[..], &[("ROWS", variant.rows), ("WG_X", variant.wg_x)]].concat())
+            let curves = without_curves(args.act);
+            // What has none shares a pipeline, whether it has a shortcut or not.
+            let joins = args.join.is_some() || curves.len() == 2;
+            let consts = [("GATE", args.gate.into()), ("JOIN", joins.into()), ("ROWS", variant.rows)];
+            (SWAP_NAME, [&consts[..], &[("WG_X", variant.wg_x)], curves].concat())
         }
         _ => {
             let tile = [("COLS", variant.cols), ("PARTS", variant.parts), ("ROLL", variant.roll.into())];
