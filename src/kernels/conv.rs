@@ -140,10 +140,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     };
     match name {
         NAME => consts.extend([("COLS", variant.cols), ("ROLL", variant.roll.into()), ("ROWS", variant.rows)]),
-        SWAP_NAME => {
-            consts.push(("ROWS", variant.rows));
-            consts.extend(without_curves(args.act));
-        }
+        SWAP_NAME => consts.extend([("ROWS", variant.rows), without_curves(args.act)]),
         _ => {}
     }
     let key = KernelKey::new(name, &consts);

@@ -180,9 +180,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
     let mut consts =
         vec![("K", kernel), ("RESIDUAL", args.join.is_some().into()), ("STRIDE", stride), ("WG_X", variant.wg_x)];
     consts.extend([("COLS", variant.cols), ("ROLL", variant.roll.into()), ("WG_Y", variant.wg_y)]);
-    if variant.lean {
-        consts.extend(without_curves(args.act));
-    }
+    consts.extend(variant.lean.then(|| without_curves(args.act)));
     if args.keep_input {
         consts.extend([("KEEP", 1), ("SHIFT", args.kept() as u32 % 4)]);
     }

@@ -216,12 +216,12 @@ fn join_code(join: Join) -> [u32; 2] {
     }
 }
 
-/// The constants of a key without the curves that an activation does not need: for adapters that execute every branch.
-fn without_curves(act: Activation) -> &'static [(&'static str, u32)] {
+/// The constant of a key without curves that an activation does not need, for adapters that execute every branch. A network
+/// has exponentials or hard curves, seldom both: what else it has shares their pipelines.
+fn without_curves(act: Activation) -> (&'static str, u32) {
     match act {
-        Activation::Identity | Activation::Relu | Activation::Relu6 => &[("EXP", 0), ("HARD", 0)],
-        Activation::Swish | Activation::Sigmoid => &[("HARD", 0)],
-        Activation::HardSwish | Activation::HardSigmoid => &[("EXP", 0)],
+        Activation::Swish | Activation::Sigmoid => ("HARD", 0),
+        _ => ("EXP", 0),
     }
 }
 

@@ -179,10 +179,10 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         Variant { subgroup: true, .. } => (SUBGROUP_NAME, vec![("GATE", args.gate.into()), ("WG_X", variant.wg_x)]),
         Variant { swap: true, .. } => {
             let curves = without_curves(args.act);
-            // What has none shares a pipeline, whether it has a shortcut or not.
-            let joins = args.join.is_some() || curves.len() == 2;
-            let consts = [("GATE", args.gate.into()), ("JOIN", joins.into()), ("ROWS", variant.rows)];
-            (SWAP_NAME, [&consts[..], &[("WG_X", variant.wg_x)], curves].concat())
+            // Without exponentials all share a pipeline, whether they have a shortcut or not.
+            let joins = args.join.is_some() || curves.0 == "EXP";
+            let tile = [("ROWS", variant.rows), ("WG_X", variant.wg_x)];
+            (SWAP_NAME, [&tile[..], &[("GATE", args.gate.into()), ("JOIN", joins.into()), curves]].concat())
         }
         _ => {
             let tile = [("COLS", variant.cols), ("PARTS", variant.parts), ("ROLL", variant.roll.into())];

@@ -157,6 +157,18 @@ fn no_model_needs_more_than_sixteen_pipelines_at_any_size() {
     }
 }
 
+/// SwiftShader compiles one pipeline at a time, for longer than an inference takes: each counts until the first result.
+#[test]
+fn swiftshader_compiles_few_pipelines() {
+    for (name, pipelines) in
+        [("mobilenetv1_100", 5), ("mobilenetv2_100", 5), ("mobilenetv3_large_100", 9), ("efficientnet_b0", 9)]
+    {
+        let plan = plan(&fused(name), [1, 224, 224], AdapterClass::SwiftShader);
+        let keys: BTreeSet<_> = plan.steps.iter().map(|s| s.launch.key.to_string()).collect();
+        assert_eq!(keys.len(), pipelines, "{name}: {keys:#?}");
+    }
+}
+
 #[test]
 fn counters_equal_an_independent_count() {
     for model in zoo::models() {
