@@ -6,7 +6,7 @@
 //! - activations are NHWC with channels padded to a multiple of four, in quads: `array<Stored>`, see [`Storage`];
 //!   padded channels hold finite values that the next kernel's zero weights cancel;
 //! - `@group(0)`, bindings by [`Role`]; shapes come in a uniform (`struct Params`), so neither batch nor
-//!   resolution recompiles anything; kernel size, stride, activation, flags and tile sizes are `override`s.
+//!   resolution recompiles anything; kernel size, stride, flags and tile sizes are `override`s.
 
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Join};
@@ -216,13 +216,15 @@ fn join_code(join: Join) -> [u32; 2] {
     }
 }
 
+/// Whether an activation is computed with an exponential.
+fn exponential(act: Activation) -> bool {
+    matches!(act, Activation::Swish | Activation::Sigmoid)
+}
+
 /// The constant of a key without curves that an activation does not need, for adapters that execute every branch. A network
 /// has exponentials or hard curves, seldom both: what else it has shares their pipelines.
 fn without_curves(act: Activation) -> (&'static str, u32) {
-    match act {
-        Activation::Swish | Activation::Sigmoid => ("HARD", 0),
-        _ => ("EXP", 0),
-    }
+    if exponential(act) { ("HARD", 0) } else { ("EXP", 0) }
 }
 
 /// The most workgroups WebGPU allows in each dimension of a dispatch.

@@ -1,7 +1,7 @@
 //! 1x1 convolutions and linear layers as a matrix product. Shaders: `shaders/pointwise.wgsl` and, with weights shared
 //! by subgroup broadcasts and by quad swaps, `shaders/pointwise_subgroup.wgsl` and `shaders/pointwise_swap.wgsl`.
 
-use super::{AdapterClass, Channels, KernelKey, Launch, grid, indexable, join_code, without_curves};
+use super::{AdapterClass, Channels, KernelKey, Launch, exponential, grid, indexable, join_code, without_curves};
 use crate::error::Result;
 use crate::graph::{Activation, Join};
 
@@ -178,11 +178,10 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let (name, mut consts) = match variant {
         Variant { subgroup: true, .. } => (SUBGROUP_NAME, vec![("GATE", args.gate.into()), ("WG_X", variant.wg_x)]),
         Variant { swap: true, .. } => {
-            let curves = without_curves(args.act);
             // Without exponentials all share a pipeline, whether they have a shortcut or not.
-            let joins = args.join.is_some() || curves.0 == "EXP";
-            let tile = [("ROWS", variant.rows), ("WG_X", variant.wg_x)];
-            (SWAP_NAME, [&tile[..], &[("GATE", args.gate.into()), ("JOIN", joins.into()), curves]].concat())
+            let joins = args.join.is_some() || !exponential(args.act);
+            let applied = [("GATE", args.gate.into()), ("JOIN", joins.into()), without_curves(args.act)];
+            (SWAP_NAME, [&applied[..], &[("ROWS", variant.rows), ("WG_X", variant.wg_x)]].concat())
         }
         _ => {
             let tile = [("COLS", variant.cols), ("PARTS", variant.parts), ("ROLL", variant.roll.into())];

@@ -134,17 +134,17 @@ impl Lowering<'_> {
         let x = self.shapes[self.graph.nodes[id].inputs[0]];
         let y = self.shapes[id];
         let head = conv.first.is_none() && conv.shuffle == 1 && !conv.gate && !conv.join.is_some();
-        let heads = matches!(class, AdapterClass::SoftwareSubgroup | AdapterClass::SwiftShader);
         let kind = kind(self.graph, conv);
         if let Some(problem) = unsupported(kind, conv, head) {
             return self.unsupported(id, problem);
         }
         let channels = channels(self.graph, conv, x.c);
+        let vector = vector(self.graph, id, conv);
+        // A head over one position is the product itself: with lanes along channels, or without a pipeline of its own.
+        let over_one = matches!(class, AdapterClass::SoftwareSubgroup | AdapterClass::SwiftShader);
         let launch = match kind {
             ConvKind::Depthwise => return self.depthwise(id, conv, x, y),
-            // A head over one position is the product itself, with lanes along channels.
-            ConvKind::Pointwise if conv.pool || (heads && head && vector(self.graph, id, conv)) => {
-                let vector = vector(self.graph, id, conv);
+            ConvKind::Pointwise if conv.pool || (head && vector && over_one) => {
                 let args = head_pool::Args { n: x.n, pixels: x.pixels(), c_in: x.c, c_out: y.c, act: conv.act, vector };
                 self.launch(&args)?
             }
