@@ -117,7 +117,8 @@ pub struct Variant {
     pub wg_y: u32,
     /// Keeps the loops over the tile rolled: a far smaller program.
     pub roll: bool,
-    /// Has no more of the activations than needed, at the price of another pipeline: [`without_curves`].
+    /// Has no exponential, or no hard curve, where the activation needs none, at the price of another pipeline: for adapters
+    /// that execute every branch.
     pub lean: bool,
 }
 
