@@ -2,7 +2,7 @@
 # Runs every test of the repository. One command on a fresh machine: where no Vulkan driver is found it installs a
 # software one (Debian-like systems, as root or through sudo), elsewhere it says what to install.
 #
-#   scripts/test.sh [arguments of the test program]
+#   scripts/test.sh [arguments of cargo test]
 #
 # MBCONV_SKIP_GPU=1 runs without any GPU test, and says so.
 set -euo pipefail

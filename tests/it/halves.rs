@@ -127,8 +127,8 @@ fn half_the_bytes() {
         // Gates whose layers have half the bytes join more products, and nothing else does.
         let [exact, halves] = [&exact, &halves].map(gates_joined);
         assert!(halves >= exact, "{}", model.name);
-        let dispatches = (f16.dispatches + halves, f16.pipelines <= f32.pipelines + last);
-        assert_eq!(dispatches, (f32.dispatches + exact, true), "{}", model.name);
+        assert_eq!(f16.dispatches + halves, f32.dispatches + exact, "{}", model.name);
+        assert!(f16.pipelines <= f32.pipelines + last, "{}", model.name);
         let ratio = f16.bytes_moved as f64 / f32.bytes_moved as f64;
         assert!((0.5..0.52).contains(&ratio), "{}: {ratio:.3} of the bytes moved", model.name);
     }
