@@ -151,7 +151,7 @@ pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
     facts: AdapterFacts,
-    lost: Arc<Mutex<Option<String>>>,
+    pub(super) lost: Lost,
     pub(super) pipelines: Mutex<Pipelines>,
     pub(super) pipeline_cache: OnceLock<PipelineCache>,
 }
@@ -253,10 +253,10 @@ impl Gpu {
             int64: device.features().contains(wgpu::Features::SHADER_INT64),
             ..facts
         };
-        let lost: Arc<Mutex<Option<String>>> = Arc::default();
-        let flag = Arc::clone(&lost);
+        let lost = Lost::default();
+        let flag = lost.clone();
         device.set_device_lost_callback(move |reason, message| {
-            if let Ok(mut lost) = flag.lock() {
+            if let Ok(mut lost) = flag.0.lock() {
                 let reason = match reason {
                     wgpu::DeviceLostReason::Unknown => "Unknown",
                     wgpu::DeviceLostReason::Destroyed => "Destroyed",
@@ -292,7 +292,18 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`].
     pub fn alive(&self) -> Result<()> {
-        match self.lost.lock().ok().and_then(|lost| lost.clone()) {
+        self.lost.check()
+    }
+}
+
+/// Why a device is lost, once it is.
+#[derive(Clone, Default)]
+pub(super) struct Lost(Arc<Mutex<Option<String>>>);
+
+impl Lost {
+    /// Ok while the device lives, else [`Error::DeviceLost`].
+    pub fn check(&self) -> Result<()> {
+        match self.0.lock().ok().and_then(|lost| lost.clone()) {
             Some(reason) => Err(Error::DeviceLost { reason }),
             None => Ok(()),
         }

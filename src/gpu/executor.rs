@@ -28,7 +28,7 @@ pub struct Timing {
 /// A plan with its buffers on a device. One inference at a time: several executors share weights and pipelines.
 pub struct Executor {
     pub(super) gpu: Arc<Gpu>,
-    pub(super) plan: Plan,
+    pub(super) plan: Arc<Plan>,
     buffers: Vec<wgpu::Buffer>,
     dispatches: Vec<(wgpu::ComputePipeline, wgpu::BindGroup)>,
     readback: wgpu::Buffer,
@@ -49,16 +49,19 @@ impl Executor {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::Gpu`], [`Error::DeviceLost`].
-    pub async fn new(gpu: &Arc<Gpu>, weights: &WeightBuffers, plan: Plan) -> Result<Self> {
+    pub async fn new(gpu: &Arc<Gpu>, weights: &WeightBuffers, plan: impl Into<Arc<Plan>>) -> Result<Self> {
+        let plan = plan.into();
         gpu.compile(plan.keys()).await?;
         let doing = format!("allocating {} bytes for {} {}", plan.counters.intermediate_bytes, plan.name, plan.input);
-        let mut executor = checked(gpu, &doing, || Self::allocate(gpu, weights, plan)).await??;
-        let first = checked(gpu, "recording the first inference", || executor.record()).await?;
-        executor.recorded = Some(first);
-        Ok(executor)
+        checked(gpu, &doing, || {
+            let mut executor = Self::allocate(gpu, weights, plan)?;
+            executor.recorded = Some(executor.record());
+            Ok(executor)
+        })
+        .await?
     }
 
-    fn allocate(gpu: &Arc<Gpu>, weights: &WeightBuffers, plan: Plan) -> Result<Self> {
+    fn allocate(gpu: &Arc<Gpu>, weights: &WeightBuffers, plan: Arc<Plan>) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let create = |label: &str, size: u64, usage: Usage| {
             gpu.device().create_buffer(&wgpu::BufferDescriptor {

@@ -28,11 +28,7 @@ use std::pin::Pin;
 ///
 /// Error scopes belong to the thread that opens them, so `work` must do its calls itself. It is done when this returns;
 /// the future only waits for the device's answer.
-fn checked<'g, T, W: FnOnce() -> T>(
-    gpu: &'g Gpu,
-    doing: &str,
-    work: W,
-) -> impl Future<Output = Result<T>> + use<'g, T, W> {
+fn checked<T, W: FnOnce() -> T>(gpu: &Gpu, doing: &str, work: W) -> impl Future<Output = Result<T>> + use<T, W> {
     let scopes = Scopes::open(gpu);
     let value = work();
     let answer = scopes.close(gpu, doing.to_string());
@@ -49,15 +45,17 @@ impl Scopes {
     }
 
     /// Closes them at once; boxed, so that the code for the device's answer is there once.
-    fn close(self, gpu: &Gpu, doing: String) -> Pin<Box<dyn Future<Output = Result<()>> + '_>> {
+    fn close(self, gpu: &Gpu, doing: String) -> Pin<Box<dyn Future<Output = Result<()>>>> {
+        let lost = gpu.lost.clone();
         // In the reverse of the order they were opened in.
         let [internal, memory, validation] = self.0;
         let validation = validation.pop();
         let memory = memory.pop();
         let internal = internal.pop();
         Box::pin(async move {
-            let errors = [validation.await, memory.await, internal.await];
-            gpu.alive()?;
+            // What could not be allocated is invalid as well: the cause comes first.
+            let errors = [memory.await, validation.await, internal.await];
+            lost.check()?;
             match errors.into_iter().flatten().next() {
                 None => Ok(()),
                 Some(wgpu::Error::OutOfMemory { source }) => {

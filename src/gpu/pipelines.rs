@@ -1,11 +1,12 @@
 //! Compiled pipelines by kernel key, shared by every model on a device.
 
 use super::pipeline_cache::PipelineCache;
-use super::{Gpu, checked};
+use super::{Gpu, Scopes};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::kernels::{self, KernelKey, Role};
 use std::borrow::Cow;
+use std::pin::Pin;
 use std::time::Duration;
 
 /// A pipeline and the layout its bind groups follow.
@@ -21,8 +22,14 @@ pub(super) struct Pipeline {
 pub(super) struct Pipelines {
     /// Some dozens.
     compiled: Vec<(KernelKey, Pipeline)>,
+    /// Asked for before anybody needs them.
+    #[cfg(target_arch = "wasm32")]
+    foreseen: Vec<(KernelKey, Asked)>,
     time: Duration,
 }
+
+/// The driver's answer.
+type Asked = Pin<Box<dyn Future<Output = Result<Pipeline>>>>;
 
 /// What a device has compiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,12 +81,31 @@ impl Gpu {
         #[cfg(target_arch = "wasm32")]
         let (compiled, time, value) = {
             // All are asked for before anything is waited for: the browser compiles in another process.
-            let asked: Vec<_> = missing.iter().map(|key| self.compile_one(key)).collect();
+            let asked = missing.iter().map(|key| self.foreseen(key).unwrap_or_else(|| self.compile_one(key))).collect();
             let value = meanwhile.await;
             (all(asked).await, start.elapsed(), value)
         };
         self.add(missing, compiled?, time);
         value
+    }
+
+    /// Asks the browser for a pipeline that is likely to be needed. Whoever does need it hears of errors.
+    #[cfg(target_arch = "wasm32")]
+    pub fn foresee(&self, key: KernelKey) {
+        if self.pipeline(&key).is_none() {
+            let asked = self.compile_one(&key);
+            if let Ok(mut pipelines) = self.pipelines.lock() {
+                pipelines.foreseen.push((key, asked));
+            }
+        }
+    }
+
+    /// What was foreseen, for whoever takes it first.
+    #[cfg(target_arch = "wasm32")]
+    fn foreseen(&self, key: &KernelKey) -> Option<Asked> {
+        let mut pipelines = self.pipelines.lock().ok()?;
+        let at = pipelines.foreseen.iter().position(|f| f.0 == *key)?;
+        Some(pipelines.foreseen.swap_remove(at).1)
     }
 
     /// Those of `keys` that are not compiled, each once, in order.
@@ -118,61 +144,54 @@ impl Gpu {
     }
 
     /// Asks the driver at once; the future waits for its answer.
-    fn compile_one(&self, key: &KernelKey) -> impl Future<Output = Result<Pipeline>> {
-        let label = key.to_string();
-        let unknown = || Error::Gpu { doing: format!("compiling {label}"), message: "no such kernel".into() };
-        let found = kernels::source(key).zip(kernels::family(key.shader)).ok_or_else(unknown);
-        let asked = found.map(|(source, family)| self.ask(key, source, family.bindings));
-        async move { asked?.await }
+    fn compile_one(&self, key: &KernelKey) -> Asked {
+        let doing = format!("compiling {key}");
+        let Some((source, family)) = kernels::source(key).zip(kernels::family(key.shader)) else {
+            return Box::pin(async { Err(Error::Gpu { doing, message: "no such kernel".into() }) });
+        };
+        let scopes = Scopes::open(self);
+        let pipeline = self.ask(key, source, family.bindings);
+        let answer = scopes.close(self, doing);
+        Box::pin(async { answer.await.map(|()| pipeline) })
     }
 
-    fn ask(
-        &self,
-        key: &KernelKey,
-        source: Cow<'static, str>,
-        bindings: &'static [Role],
-    ) -> impl Future<Output = Result<Pipeline>> {
+    fn ask(&self, key: &KernelKey, source: Cow<'static, str>, bindings: &'static [Role]) -> Pipeline {
         let label = key.to_string();
-        checked(self, &format!("compiling {label}"), move || {
-            let descriptor =
-                wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(source) };
-            // SAFETY: every index a kernel forms is in range for the launch its family computes from the same
-            // shapes that size the buffers (tests/it/kernels.rs compares each row with the reference at odd sizes),
-            // and every loop's trip count is a shape.
-            let module = unsafe {
-                self.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-            };
-            let layout = self.device().create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-                label: Some(key.shader),
-                entries: &bindings.iter().map(|&role| layout_entry(role)).collect::<Vec<_>>(),
-            });
-            let pipeline_layout = self.device().create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                label: Some(key.shader),
-                bind_group_layouts: &[Some(&layout)],
-                ..Default::default()
-            });
-            let constants: Vec<(&str, f64)> =
-                key.consts.iter().map(|&(name, value)| (name, f64::from(value))).collect();
-            let pipeline = self.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(&label),
-                layout: Some(&pipeline_layout),
-                module: &module,
-                entry_point: Some("main"),
-                // Kernels write all workgroup memory before they read it.
-                compilation_options: wgpu::PipelineCompilationOptions {
-                    constants: &constants,
-                    zero_initialize_workgroup_memory: false,
-                },
-                cache: self.pipeline_cache.get().map(PipelineCache::driver),
-            });
-            Pipeline { pipeline, layout, bindings }
-        })
+        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(source) };
+        // SAFETY: every index a kernel forms is in range for the launch its family computes from the same
+        // shapes that size the buffers (tests/it/kernels.rs compares each row with the reference at odd sizes),
+        // and every loop's trip count is a shape.
+        let module =
+            unsafe { self.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
+        let layout = self.device().create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(key.shader),
+            entries: &bindings.iter().map(|&role| layout_entry(role)).collect::<Vec<_>>(),
+        });
+        let pipeline_layout = self.device().create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(key.shader),
+            bind_group_layouts: &[Some(&layout)],
+            ..Default::default()
+        });
+        let constants: Vec<(&str, f64)> = key.consts.iter().map(|&(name, value)| (name, f64::from(value))).collect();
+        let pipeline = self.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&label),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            // Kernels write all workgroup memory before they read it.
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &constants,
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: self.pipeline_cache.get().map(PipelineCache::driver),
+        });
+        Pipeline { pipeline, layout, bindings }
     }
 }
 
 /// What all of them become, or the first error, when none is under way any more.
 #[cfg(target_arch = "wasm32")]
-async fn all<T>(asked: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
+async fn all(asked: Vec<Asked>) -> Result<Vec<Pipeline>> {
     let mut answers = Vec::new();
     for answer in asked {
         answers.push(answer.await);

@@ -83,10 +83,14 @@ pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, SOFTWARE_VECTOR,
 
 /// The default row.
 pub fn choose(args: &Args, class: AdapterClass) -> Variant {
+    if args.vector && class == AdapterClass::SoftwareSubgroup { SOFTWARE_VECTOR } else { usual(class) }
+}
+
+/// The row of a head with any number of positions.
+pub const fn usual(class: AdapterClass) -> Variant {
     match class {
         AdapterClass::SwiftShader => SWAP,
         AdapterClass::Software => SOFTWARE,
-        AdapterClass::SoftwareSubgroup if args.vector => SOFTWARE_VECTOR,
         AdapterClass::SoftwareSubgroup => SOFTWARE_SUBGROUP,
         AdapterClass::Gpu => GPU,
     }
@@ -107,15 +111,6 @@ pub fn launch(args: &Args, class: AdapterClass) -> Result<Launch> {
 pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let (cin4, cout4) = (args.c_in.div_ceil(4), args.c_out.div_ceil(4));
     indexable(NAME, (args.n * args.pixels * cin4) as u64)?;
-    let lanes = [("ROWS", variant.rows), ("WG_X", variant.wg_x)];
-    let key = match variant {
-        Variant { subgroup: true, .. } => KernelKey::new(SUBGROUP_NAME, &lanes[1..]),
-        Variant { swap: true, .. } => KernelKey::new(SWAP_NAME, &lanes),
-        _ => {
-            let tile = [("COLS", variant.cols), ("PARTS", variant.parts), ("ROLL", variant.roll.into())];
-            KernelKey::new(NAME, &[&lanes[..], &tile].concat())
-        }
-    };
     let quads = if variant.subgroup { variant.cols } else { variant.cols * variant.wg_x };
     let params = Params {
         pixels: args.pixels as u32,
@@ -127,10 +122,23 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         rolled: [variant.rows, variant.cols, 4, 0],
     };
     Ok(Launch {
-        key,
+        key: key(variant),
         grid: grid(NAME, [cout4.div_ceil(quads as usize), 1, args.n])?,
         params: bytemuck::bytes_of(&params).to_vec(),
     })
+}
+
+/// The pipeline of a row: no shape makes another one.
+pub fn key(variant: &Variant) -> KernelKey {
+    let lanes = [("ROWS", variant.rows), ("WG_X", variant.wg_x)];
+    match variant {
+        Variant { subgroup: true, .. } => KernelKey::new(SUBGROUP_NAME, &lanes[1..]),
+        Variant { swap: true, .. } => KernelKey::new(SWAP_NAME, &lanes),
+        _ => {
+            let tile = [("COLS", variant.cols), ("PARTS", variant.parts), ("ROLL", variant.roll.into())];
+            KernelKey::new(NAME, &[&lanes[..], &tile].concat())
+        }
+    }
 }
 
 /// Bytes of workgroup memory of a key.

@@ -21,7 +21,7 @@ pub use weights::{WeightLayout, WeightRange};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op};
-use crate::kernels::{AdapterClass, KernelKey, Launch, Role, Words};
+use crate::kernels::{AdapterClass, KernelKey, Launch, Role, Storage, Words, head_pool};
 use crate::tensor::{Dtype, Shape};
 
 /// Offsets of storage bindings are multiples of this (WebGPU's default `minStorageBufferOffsetAlignment`).
@@ -241,6 +241,12 @@ impl Target {
     /// A GPU with WebGPU's default limits.
     pub const fn web() -> Self {
         Self::new(Caps::web_default(), AdapterClass::Gpu)
+    }
+
+    /// The pipeline that nearly every network ends in, whatever its shapes: it can be compiled before the network is known.
+    pub fn head(&self) -> KernelKey {
+        let storage = Storage::new(self.dtype, Dtype::F32, self.words);
+        KernelKey { storage, ..head_pool::key(&head_pool::usual(self.class)) }
     }
 }
 

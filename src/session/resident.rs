@@ -23,6 +23,8 @@ pub(crate) struct Resident {
     graph: Arc<Graph>,
     layout: WeightLayout,
     weights: WeightBuffers,
+    /// The plan for the model's own resolution, unless that is too large for the device.
+    native: Option<Arc<Plan>>,
     idle: Mutex<Vec<Executor>>,
 }
 
@@ -57,7 +59,7 @@ impl Resident {
         let start = Clock::now();
         let layout = WeightLayout::new(&graph, target)?;
         // Where the own resolution is too large for the device, whoever asks for it is told so.
-        let plan = Plan::new(&graph, &layout, target, native, &[]).ok();
+        let native = Plan::new(&graph, &layout, target, native, &[]).ok().map(Arc::new);
         let (planned, before) = (start.elapsed(), gpu.compiled().time);
         let upload = async {
             let weights = weights.await?;
@@ -65,12 +67,12 @@ impl Resident {
             let buffers = WeightBuffers::new(gpu, &graph, &layout, &weights).await?;
             Ok((buffers, weights, start.elapsed()))
         };
-        let keys = plan.iter().flat_map(|plan| plan.keys());
+        let keys = native.iter().flat_map(|plan| plan.keys());
         let (buffers, weights, upload) = gpu.compile_while(keys, upload).await?;
         weights.checkpoint().release();
         let loading = Loading { plan: planned, upload, compile: gpu.compiled().time - before };
         let (gpu, target) = (Arc::clone(gpu), target.clone());
-        Ok((Self { gpu, target, graph, layout, weights: buffers, idle: Mutex::default() }, weights, loading))
+        Ok((Self { gpu, target, graph, layout, weights: buffers, native, idle: Mutex::default() }, weights, loading))
     }
 
     /// The device.
@@ -87,8 +89,11 @@ impl Resident {
     ///
     /// # Errors
     /// Those of [`Plan::new`].
-    pub fn plan(&self, shape: [usize; 3]) -> Result<Plan> {
-        Plan::new(&self.graph, &self.layout, &self.target, shape, &[])
+    pub fn plan(&self, shape: [usize; 3]) -> Result<Arc<Plan>> {
+        match &self.native {
+            Some(plan) if is_for(plan, shape) => Ok(Arc::clone(plan)),
+            _ => Plan::new(&self.graph, &self.layout, &self.target, shape, &[]).map(Arc::new),
+        }
     }
 
     /// An idle executor for `[n, h, w]`, or a new one; [`Resident::give_back`] keeps it for the next run.
@@ -97,10 +102,7 @@ impl Resident {
     /// Those of planning, [`Error::OutOfMemory`], [`Error::Gpu`], [`Error::DeviceLost`].
     pub async fn executor(&self, shape: [usize; 3]) -> Result<Executor> {
         self.gpu.alive()?;
-        let fits = |executor: &Executor| {
-            let input = executor.plan().input;
-            [input.n, input.h, input.w] == shape
-        };
+        let fits = |executor: &Executor| is_for(executor.plan(), shape);
         let idle = self.idle.lock().ok().and_then(|mut idle| {
             let at = idle.iter().position(fits)?;
             Some(idle.swap_remove(at))
@@ -174,4 +176,10 @@ impl Resident {
         };
         Resizer::new(&self.gpu, resampling, images).await
     }
+}
+
+/// Whether a plan is for `[n, h, w]`.
+fn is_for(plan: &Plan, shape: [usize; 3]) -> bool {
+    let input = plan.input;
+    [input.n, input.h, input.w] == shape
 }

@@ -32,6 +32,14 @@ impl Engine {
             Ok(Self(gpu?).into())
         })
     }
+
+    /// Lets the browser compile what nearly every network needs that is stored as `dtype`, while the network is under way.
+    pub fn foresee(&self, dtype: Option<String>) {
+        // Another `dtype` is refused by whoever loads the network.
+        if let Ok(target) = self.target(dtype.as_deref()) {
+            self.0.foresee(target.head());
+        }
+    }
 }
 
 impl Engine {
