@@ -77,19 +77,6 @@ struct Taps {
     t6: vec4<f32>,
 }
 
-// The filter, K rows in use.
-struct Filter {
-    front: Taps,
-    w0: Taps,
-    w1: Taps,
-    w2: Taps,
-    w3: Taps,
-    w4: Taps,
-    w5: Taps,
-    w6: Taps,
-    w7: Taps,
-}
-
 // SPAN neighbouring inputs.
 struct Line {
     x0: vec4<f32>,
@@ -113,223 +100,218 @@ struct Line {
     x18: vec4<f32>,
 }
 
-fn push_tap(old: Taps, v: vec4<f32>) -> Taps {
-    var t = old;
-    t.t0 = v;
+// Puts `v` behind the others and takes out the first.
+fn push_tap(w: ptr<function, Taps>, v: vec4<f32>) -> vec4<f32> {
+    let first = (*w).t0;
+    (*w).t0 = v;
     if (K > 1u) {
-        t.t0 = old.t1;
-        t.t1 = v;
+        (*w).t0 = (*w).t1;
+        (*w).t1 = v;
     }
     if (K > 2u) {
-        t.t1 = old.t2;
-        t.t2 = v;
+        (*w).t1 = (*w).t2;
+        (*w).t2 = v;
     }
     if (K > 3u) {
-        t.t2 = old.t3;
-        t.t3 = v;
+        (*w).t2 = (*w).t3;
+        (*w).t3 = v;
     }
     if (K > 4u) {
-        t.t3 = old.t4;
-        t.t4 = v;
+        (*w).t3 = (*w).t4;
+        (*w).t4 = v;
     }
     if (K > 5u) {
-        t.t4 = old.t5;
-        t.t5 = v;
+        (*w).t4 = (*w).t5;
+        (*w).t5 = v;
     }
     if (K > 6u) {
-        t.t5 = old.t6;
-        t.t6 = v;
+        (*w).t5 = (*w).t6;
+        (*w).t6 = v;
     }
-    return t;
+    return first;
 }
 
-fn push_taps(old: Filter, v: Taps) -> Filter {
-    var f = old;
-    f.front = old.w0;
-    f.w0 = v;
-    if (K > 1u) {
-        f.w0 = old.w1;
-        f.w1 = v;
-    }
-    if (K > 2u) {
-        f.w1 = old.w2;
-        f.w2 = v;
-    }
-    if (K > 3u) {
-        f.w2 = old.w3;
-        f.w3 = v;
-    }
-    if (K > 4u) {
-        f.w3 = old.w4;
-        f.w4 = v;
-    }
-    if (K > 5u) {
-        f.w4 = old.w5;
-        f.w5 = v;
-    }
-    if (K > 6u) {
-        f.w5 = old.w6;
-        f.w6 = v;
-    }
-    return f;
+fn swap_rows(a: ptr<function, Taps>, b: ptr<function, Taps>) {
+    let first = *a;
+    *a = *b;
+    *b = first;
 }
 
-// Even and odd rows change places.
-fn swap_rows(f: Filter) -> Filter {
-    return Filter(f.front, f.w1, f.w0, f.w3, f.w2, f.w5, f.w4, f.w7, f.w6);
-}
-
-fn push_input(old: Line, v: vec4<f32>) -> Line {
-    var l = old;
-    l.x0 = v;
+fn push_input(l: ptr<function, Line>, v: vec4<f32>) -> vec4<f32> {
+    let first = (*l).x0;
+    (*l).x0 = v;
     if (SPAN > 1u) {
-        l.x0 = old.x1;
-        l.x1 = v;
+        (*l).x0 = (*l).x1;
+        (*l).x1 = v;
     }
     if (SPAN > 2u) {
-        l.x1 = old.x2;
-        l.x2 = v;
+        (*l).x1 = (*l).x2;
+        (*l).x2 = v;
     }
     if (SPAN > 3u) {
-        l.x2 = old.x3;
-        l.x3 = v;
+        (*l).x2 = (*l).x3;
+        (*l).x3 = v;
     }
     if (SPAN > 4u) {
-        l.x3 = old.x4;
-        l.x4 = v;
+        (*l).x3 = (*l).x4;
+        (*l).x4 = v;
     }
     if (SPAN > 5u) {
-        l.x4 = old.x5;
-        l.x5 = v;
+        (*l).x4 = (*l).x5;
+        (*l).x5 = v;
     }
     if (SPAN > 6u) {
-        l.x5 = old.x6;
-        l.x6 = v;
+        (*l).x5 = (*l).x6;
+        (*l).x6 = v;
     }
     if (SPAN > 7u) {
-        l.x6 = old.x7;
-        l.x7 = v;
+        (*l).x6 = (*l).x7;
+        (*l).x7 = v;
     }
     if (SPAN > 8u) {
-        l.x7 = old.x8;
-        l.x8 = v;
+        (*l).x7 = (*l).x8;
+        (*l).x8 = v;
     }
     if (SPAN > 9u) {
-        l.x8 = old.x9;
-        l.x9 = v;
+        (*l).x8 = (*l).x9;
+        (*l).x9 = v;
     }
     if (SPAN > 10u) {
-        l.x9 = old.x10;
-        l.x10 = v;
+        (*l).x9 = (*l).x10;
+        (*l).x10 = v;
     }
     if (SPAN > 11u) {
-        l.x10 = old.x11;
-        l.x11 = v;
+        (*l).x10 = (*l).x11;
+        (*l).x11 = v;
     }
     if (SPAN > 12u) {
-        l.x11 = old.x12;
-        l.x12 = v;
+        (*l).x11 = (*l).x12;
+        (*l).x12 = v;
     }
     if (SPAN > 13u) {
-        l.x12 = old.x13;
-        l.x13 = v;
+        (*l).x12 = (*l).x13;
+        (*l).x13 = v;
     }
     if (SPAN > 14u) {
-        l.x13 = old.x14;
-        l.x14 = v;
+        (*l).x13 = (*l).x14;
+        (*l).x14 = v;
     }
     if (SPAN > 15u) {
-        l.x14 = old.x15;
-        l.x15 = v;
+        (*l).x14 = (*l).x15;
+        (*l).x15 = v;
     }
     if (SPAN > 16u) {
-        l.x15 = old.x16;
-        l.x16 = v;
+        (*l).x15 = (*l).x16;
+        (*l).x16 = v;
     }
     if (SPAN > 17u) {
-        l.x16 = old.x17;
-        l.x17 = v;
+        (*l).x16 = (*l).x17;
+        (*l).x17 = v;
     }
     if (SPAN > 18u) {
-        l.x17 = old.x18;
-        l.x18 = v;
+        (*l).x17 = (*l).x18;
+        (*l).x18 = v;
     }
-    return l;
+    return first;
 }
 
-fn pop_output(old: Strip) -> Strip {
-    return Strip(old.c1, old.c2, old.c3, old.c4, old.c5, old.c6, old.c0);
+fn push_output(s: ptr<function, Strip>, v: vec4<f32>) -> vec4<f32> {
+    let first = (*s).c0;
+    (*s).c0 = v;
+    if (COLS > 1u) {
+        (*s).c0 = (*s).c1;
+        (*s).c1 = v;
+    }
+    if (COLS > 2u) {
+        (*s).c1 = (*s).c2;
+        (*s).c2 = v;
+    }
+    if (COLS > 3u) {
+        (*s).c2 = (*s).c3;
+        (*s).c3 = v;
+    }
+    if (COLS > 4u) {
+        (*s).c3 = (*s).c4;
+        (*s).c4 = v;
+    }
+    if (COLS > 5u) {
+        (*s).c4 = (*s).c5;
+        (*s).c5 = v;
+    }
+    if (COLS > 6u) {
+        (*s).c5 = (*s).c6;
+        (*s).c6 = v;
+    }
+    return first;
 }
 
-fn dot_taps(sum: vec4<f32>, w: Taps, x0: vec4<f32>, x1: vec4<f32>, x2: vec4<f32>, x3: vec4<f32>, x4: vec4<f32>, x5: vec4<f32>, x6: vec4<f32>) -> vec4<f32> {
-    var s = fma(w.t0, x0, sum);
+fn dot_taps(sum: vec4<f32>, w: ptr<function, Taps>, x0: vec4<f32>, x1: vec4<f32>, x2: vec4<f32>, x3: vec4<f32>, x4: vec4<f32>, x5: vec4<f32>, x6: vec4<f32>) -> vec4<f32> {
+    var s = fma((*w).t0, x0, sum);
     if (K > 1u) {
-        s = fma(w.t1, x1, s);
+        s = fma((*w).t1, x1, s);
     }
     if (K > 2u) {
-        s = fma(w.t2, x2, s);
+        s = fma((*w).t2, x2, s);
     }
     if (K > 3u) {
-        s = fma(w.t3, x3, s);
+        s = fma((*w).t3, x3, s);
     }
     if (K > 4u) {
-        s = fma(w.t4, x4, s);
+        s = fma((*w).t4, x4, s);
     }
     if (K > 5u) {
-        s = fma(w.t5, x5, s);
+        s = fma((*w).t5, x5, s);
     }
     if (K > 6u) {
-        s = fma(w.t6, x6, s);
+        s = fma((*w).t6, x6, s);
     }
     return s;
 }
 
 // Adds one line's share to each output of the strip.
-fn slide(strip: Strip, w: Taps, l: Line) -> Strip {
-    var s = strip;
+fn slide(s: ptr<function, Strip>, w: ptr<function, Taps>, l: ptr<function, Line>) {
     if (STRIDE == 1u) {
-        s.c0 = dot_taps(s.c0, w, l.x0, l.x1, l.x2, l.x3, l.x4, l.x5, l.x6);
+        (*s).c0 = dot_taps((*s).c0, w, (*l).x0, (*l).x1, (*l).x2, (*l).x3, (*l).x4, (*l).x5, (*l).x6);
         if (COLS > 1u) {
-            s.c1 = dot_taps(s.c1, w, l.x1, l.x2, l.x3, l.x4, l.x5, l.x6, l.x7);
+            (*s).c1 = dot_taps((*s).c1, w, (*l).x1, (*l).x2, (*l).x3, (*l).x4, (*l).x5, (*l).x6, (*l).x7);
         }
         if (COLS > 2u) {
-            s.c2 = dot_taps(s.c2, w, l.x2, l.x3, l.x4, l.x5, l.x6, l.x7, l.x8);
+            (*s).c2 = dot_taps((*s).c2, w, (*l).x2, (*l).x3, (*l).x4, (*l).x5, (*l).x6, (*l).x7, (*l).x8);
         }
         if (COLS > 3u) {
-            s.c3 = dot_taps(s.c3, w, l.x3, l.x4, l.x5, l.x6, l.x7, l.x8, l.x9);
+            (*s).c3 = dot_taps((*s).c3, w, (*l).x3, (*l).x4, (*l).x5, (*l).x6, (*l).x7, (*l).x8, (*l).x9);
         }
         if (COLS > 4u) {
-            s.c4 = dot_taps(s.c4, w, l.x4, l.x5, l.x6, l.x7, l.x8, l.x9, l.x10);
+            (*s).c4 = dot_taps((*s).c4, w, (*l).x4, (*l).x5, (*l).x6, (*l).x7, (*l).x8, (*l).x9, (*l).x10);
         }
         if (COLS > 5u) {
-            s.c5 = dot_taps(s.c5, w, l.x5, l.x6, l.x7, l.x8, l.x9, l.x10, l.x11);
+            (*s).c5 = dot_taps((*s).c5, w, (*l).x5, (*l).x6, (*l).x7, (*l).x8, (*l).x9, (*l).x10, (*l).x11);
         }
         if (COLS > 6u) {
-            s.c6 = dot_taps(s.c6, w, l.x6, l.x7, l.x8, l.x9, l.x10, l.x11, l.x12);
+            (*s).c6 = dot_taps((*s).c6, w, (*l).x6, (*l).x7, (*l).x8, (*l).x9, (*l).x10, (*l).x11, (*l).x12);
         }
     }
     if (STRIDE > 1u) {
-        s.c0 = dot_taps(s.c0, w, l.x0, l.x1, l.x2, l.x3, l.x4, l.x5, l.x6);
+        (*s).c0 = dot_taps((*s).c0, w, (*l).x0, (*l).x1, (*l).x2, (*l).x3, (*l).x4, (*l).x5, (*l).x6);
         if (COLS > 1u) {
-            s.c1 = dot_taps(s.c1, w, l.x2, l.x3, l.x4, l.x5, l.x6, l.x7, l.x8);
+            (*s).c1 = dot_taps((*s).c1, w, (*l).x2, (*l).x3, (*l).x4, (*l).x5, (*l).x6, (*l).x7, (*l).x8);
         }
         if (COLS > 2u) {
-            s.c2 = dot_taps(s.c2, w, l.x4, l.x5, l.x6, l.x7, l.x8, l.x9, l.x10);
+            (*s).c2 = dot_taps((*s).c2, w, (*l).x4, (*l).x5, (*l).x6, (*l).x7, (*l).x8, (*l).x9, (*l).x10);
         }
         if (COLS > 3u) {
-            s.c3 = dot_taps(s.c3, w, l.x6, l.x7, l.x8, l.x9, l.x10, l.x11, l.x12);
+            (*s).c3 = dot_taps((*s).c3, w, (*l).x6, (*l).x7, (*l).x8, (*l).x9, (*l).x10, (*l).x11, (*l).x12);
         }
         if (COLS > 4u) {
-            s.c4 = dot_taps(s.c4, w, l.x8, l.x9, l.x10, l.x11, l.x12, l.x13, l.x14);
+            (*s).c4 = dot_taps((*s).c4, w, (*l).x8, (*l).x9, (*l).x10, (*l).x11, (*l).x12, (*l).x13, (*l).x14);
         }
         if (COLS > 5u) {
-            s.c5 = dot_taps(s.c5, w, l.x10, l.x11, l.x12, l.x13, l.x14, l.x15, l.x16);
+            (*s).c5 = dot_taps((*s).c5, w, (*l).x10, (*l).x11, (*l).x12, (*l).x13, (*l).x14, (*l).x15, (*l).x16);
         }
         if (COLS > 6u) {
-            s.c6 = dot_taps(s.c6, w, l.x12, l.x13, l.x14, l.x15, l.x16, l.x17, l.x18);
+            (*s).c6 = dot_taps((*s).c6, w, (*l).x12, (*l).x13, (*l).x14, (*l).x15, (*l).x16, (*l).x17, (*l).x18);
         }
     }
-    return s;
 }
 
 // The inputs of the filters at `channel` of a position.
@@ -350,17 +332,15 @@ fn load(position: u32, channel: u32) -> vec4<f32> {
 }
 
 // `span` inputs from row `y` and column `left` on, zero outside the map.
-fn read_line(image: u32, y: i32, left: i32, channel: u32, span: u32) -> Line {
+fn read_line(l: ptr<function, Line>, image: u32, y: i32, left: i32, channel: u32, span: u32) {
     let right = i32(params.width) - 1;
     let bottom = i32(params.height) - 1;
     let start = (image * params.height + u32(clamp(y, 0, bottom))) * params.width;
-    var line: Line;
     for (var i = 0u; i < span; i++) {
         let x = left + i32(i);
         let v = load(start + u32(clamp(x, 0, right)), channel);
-        line = push_input(line, select(vec4<f32>(0.0), v, y >= 0 && y <= bottom && x >= 0 && x <= right));
+        push_input(l, select(vec4<f32>(0.0), v, y >= 0 && y <= bottom && x >= 0 && x <= right));
     }
-    return line;
 }
 
 // What joins an output quad.
@@ -389,18 +369,40 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let left = i32(column * STRIDE) - i32(params.pad_left);
     let top = i32(first * STRIDE) - i32(params.pad_top);
 
-    // The bias stands before the first row of the filter: as the last tap of a row in front of it.
-    var filter_rows: Filter;
-    for (var ky = 0u; ky <= count.x; ky++) {
-        var taps: Taps;
-        for (var kx = 0u; kx < count.x; kx++) {
-            let i = max(ky * K + kx + 1u, K) - K;
-            taps = push_tap(taps, unpack(weights[i * params.c4 + channel]));
+    // The filter's rows, K in use. The bias stands before the first weight.
+    var w0: Taps;
+    var w1: Taps;
+    var w2: Taps;
+    var w3: Taps;
+    var w4: Taps;
+    var w5: Taps;
+    var w6: Taps;
+    var w7: Taps;
+    var bias: vec4<f32>;
+    for (var i = 0u; i <= count.x * count.x; i++) {
+        bias = unpack(weights[i * params.c4 + channel]);
+        if (K > 6u) {
+            bias = push_tap(&w6, bias);
         }
-        filter_rows = push_taps(filter_rows, taps);
+        if (K > 5u) {
+            bias = push_tap(&w5, bias);
+        }
+        if (K > 4u) {
+            bias = push_tap(&w4, bias);
+        }
+        if (K > 3u) {
+            bias = push_tap(&w3, bias);
+        }
+        if (K > 2u) {
+            bias = push_tap(&w2, bias);
+        }
+        if (K > 1u) {
+            bias = push_tap(&w1, bias);
+        }
+        bias = push_tap(&w0, bias);
     }
-    let bias = filter_rows.front.t0;
 
+    var line: Line;
     var s0: Strip;
     var s1: Strip;
     var s2: Strip;
@@ -415,41 +417,44 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var kept_sum = vec4<f32>(0.0);
     for (var step = 0u; step < rows + SETS - 1u; step++) {
         if (STRIDE == 1u) {
-            let line = read_line(image, top + i32(step), left, channel, count.y);
-            s0 = slide(s0, filter_rows.w0, line);
+            read_line(&line, image, top + i32(step), left, channel, count.y);
+            slide(&s0, &w0, &line);
             if (K > 1u) {
-                s1 = slide(s1, filter_rows.w1, line);
+                slide(&s1, &w1, &line);
             }
             if (K > 2u) {
-                s2 = slide(s2, filter_rows.w2, line);
+                slide(&s2, &w2, &line);
             }
             if (K > 3u) {
-                s3 = slide(s3, filter_rows.w3, line);
+                slide(&s3, &w3, &line);
             }
             if (K > 4u) {
-                s4 = slide(s4, filter_rows.w4, line);
+                slide(&s4, &w4, &line);
             }
             if (K > 5u) {
-                s5 = slide(s5, filter_rows.w5, line);
+                slide(&s5, &w5, &line);
             }
             if (K > 6u) {
-                s6 = slide(s6, filter_rows.w6, line);
+                slide(&s6, &w6, &line);
             }
         }
         if (STRIDE > 1u) {
             for (var s = 0u; s < count.w; s++) {
-                let line = read_line(image, top + i32(step * STRIDE + s), left, channel, count.y);
-                s0 = slide(s0, filter_rows.w0, line);
+                read_line(&line, image, top + i32(step * STRIDE + s), left, channel, count.y);
+                slide(&s0, &w0, &line);
+                swap_rows(&w0, &w1);
                 if (K > 2u) {
-                    s1 = slide(s1, filter_rows.w2, line);
+                    slide(&s1, &w2, &line);
+                    swap_rows(&w2, &w3);
                 }
                 if (K > 4u) {
-                    s2 = slide(s2, filter_rows.w4, line);
+                    slide(&s2, &w4, &line);
+                    swap_rows(&w4, &w5);
                 }
                 if (K > 6u) {
-                    s3 = slide(s3, filter_rows.w6, line);
+                    slide(&s3, &w6, &line);
+                    swap_rows(&w6, &w7);
                 }
-                filter_rows = swap_rows(filter_rows);
             }
         }
         if (step + 1u >= SETS) {
@@ -492,15 +497,27 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                 }
                 sum += y;
                 output[position * params.y4 + quad] = repack(y + (other - early));
-                done = pop_output(done);
+                push_output(&done, done.c0);
             }
         }
-        s6 = s5;
-        s5 = s4;
-        s4 = s3;
-        s3 = s2;
-        s2 = s1;
-        s1 = s0;
+        if (SETS > 6u) {
+            s6 = s5;
+        }
+        if (SETS > 5u) {
+            s5 = s4;
+        }
+        if (SETS > 4u) {
+            s4 = s3;
+        }
+        if (SETS > 3u) {
+            s3 = s2;
+        }
+        if (SETS > 2u) {
+            s2 = s1;
+        }
+        if (SETS > 1u) {
+            s1 = s0;
+        }
         s0 = Strip();
     }
     if (params.squeeze == 1u) {
