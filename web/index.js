@@ -10,8 +10,18 @@ import { read } from './download.js';
 // Files beside this one, each written so that bundlers see it.
 const defaultNetwork = () => new URL('./efficientnet_lite0.network', import.meta.url);
 const imagenetLabels = () => new URL('./imagenet1k_labels.txt', import.meta.url);
-const zoo = () => import('./zoo.js');
+const zooModule = () => new URL('./mbconv_zoo.wasm', import.meta.url);
 const reference = () => import('./reference.js');
+
+let architectures;
+
+/** The zoo; its script and its module arrive at the same time. */
+function zoo() {
+  const module = (architectures ??= fetch(zooModule()));
+  const started = import('./zoo.js').then((zoo) => zoo.start(module).then(() => zoo));
+  Promise.all([module, started]).catch(() => (architectures = undefined));
+  return started;
+}
 
 /** Weights of the default model. */
 export const defaultWeights = () => new URL('./efficientnet_lite0.safetensors', import.meta.url);
@@ -35,7 +45,7 @@ export async function load(options = {}) {
     const [outline, config, network] = await Promise.all([
       outlined,
       options.config === undefined ? undefined : textOf(options.config, both),
-      isDefault ? read(defaultNetwork(), both) : zoo().then(({ start }) => start()),
+      isDefault ? read(defaultNetwork(), both) : zoo(),
       opening,
     ]);
     // Whoever put other weights there gets the model that these are of.

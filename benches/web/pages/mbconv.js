@@ -1,5 +1,5 @@
 // mbconv's package as it is shipped.
-import { load } from '/mbconv/index.js';
+import { load } from 'mbconv';
 
 export async function prepare(folder, model) {
   const network = await load({ weights: `${folder}/weights.safetensors`, model, labels: [...Array(1000).keys()].map(String) });
