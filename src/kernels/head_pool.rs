@@ -83,17 +83,18 @@ pub const VARIANTS: &[Variant] = &[SOFTWARE, SOFTWARE_SUBGROUP, SOFTWARE_VECTOR,
 
 /// The default row.
 pub fn choose(args: &Args, class: AdapterClass) -> Variant {
-    if args.vector && class == AdapterClass::SoftwareSubgroup { SOFTWARE_VECTOR } else { usual(class) }
-}
-
-/// The row of a head with any number of positions.
-pub const fn usual(class: AdapterClass) -> Variant {
     match class {
         AdapterClass::SwiftShader => SWAP,
         AdapterClass::Software => SOFTWARE,
+        AdapterClass::SoftwareSubgroup if args.vector => SOFTWARE_VECTOR,
         AdapterClass::SoftwareSubgroup => SOFTWARE_SUBGROUP,
         AdapterClass::Gpu => GPU,
     }
+}
+
+/// The pipeline of every network's head and classifier, where they share one.
+pub fn shared(class: AdapterClass) -> Option<KernelKey> {
+    (class == AdapterClass::SwiftShader).then(|| key(&SWAP))
 }
 
 /// The dispatch of the default row.
@@ -129,7 +130,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
 }
 
 /// The pipeline of a row: no shape makes another one.
-pub fn key(variant: &Variant) -> KernelKey {
+fn key(variant: &Variant) -> KernelKey {
     let lanes = [("ROWS", variant.rows), ("WG_X", variant.wg_x)];
     match variant {
         Variant { subgroup: true, .. } => KernelKey::new(SUBGROUP_NAME, &lanes[1..]),

@@ -243,10 +243,10 @@ impl Target {
         Self::new(Caps::web_default(), AdapterClass::Gpu)
     }
 
-    /// The pipeline that nearly every network ends in, whatever its shapes: it can be compiled before the network is known.
-    pub fn head(&self) -> KernelKey {
+    /// The pipeline that every classifier ends in, where there is one: it can be compiled before the network is known.
+    pub fn foreseen(&self) -> Option<KernelKey> {
         let storage = Storage::new(self.dtype, Dtype::F32, self.words);
-        KernelKey { storage, ..head_pool::key(&head_pool::usual(self.class)) }
+        Some(KernelKey { storage, ..head_pool::shared(self.class)? })
     }
 }
 

@@ -33,11 +33,11 @@ impl Engine {
         })
     }
 
-    /// Lets the browser compile what nearly every network needs that is stored as `dtype`, while the network is under way.
+    /// Lets the browser compile what every classifier needs that is stored as `dtype`, while its network is under way.
     pub fn foresee(&self, dtype: Option<String>) {
         // Another `dtype` is refused by whoever loads the network.
-        if let Ok(target) = self.target(dtype.as_deref()) {
-            self.0.foresee(target.head());
+        if let Some(key) = self.target(dtype.as_deref()).ok().and_then(|target| target.foreseen()) {
+            self.0.foresee(key);
         }
     }
 }

@@ -6,6 +6,7 @@ use mbconv::graph::{Builder, ConvArgs, ConvKind, Graph, Node, Op};
 use mbconv::kernels::{AdapterClass, KernelKey, Role, excite_pointwise};
 use mbconv::passes;
 use mbconv::plan::{BINDING_ALIGNMENT, BufferRole, Caps, Fuse, Plan, Rates, Target, Value, Verdict, WeightLayout};
+use mbconv::tensor::Dtype;
 use mbconv::zoo::{self, Options};
 use std::collections::BTreeSet;
 
@@ -13,10 +14,14 @@ fn fused(name: &str) -> Graph {
     passes::run(&zoo::build(name, &Options::default()).unwrap(), &[]).0
 }
 
-fn plan(graph: &Graph, shape: [usize; 3], class: AdapterClass) -> Plan {
-    // As much as a large GPU allows: B7 in batches is over the web's limits.
+/// As much as a large GPU allows: B7 in batches is over the web's limits.
+fn roomy(class: AdapterClass) -> Target {
     let caps = Caps { max_buffer: 4 << 30, max_binding: 4 << 30, ..Caps::web_default() };
-    let target = Target { caps, class, ..Target::web() };
+    Target { caps, class, ..Target::web() }
+}
+
+fn plan(graph: &Graph, shape: [usize; 3], class: AdapterClass) -> Plan {
+    let target = roomy(class);
     let layout = WeightLayout::new(graph, &target).unwrap();
     Plan::new(graph, &layout, &target, shape, &[]).unwrap()
 }
@@ -167,6 +172,22 @@ fn swiftshader_compiles_few_pipelines() {
         let keys: BTreeSet<_> = plan.steps.iter().map(|s| s.launch.key.to_string()).collect();
         assert_eq!(keys.len(), pipelines, "{name}: {keys:#?}");
     }
+}
+
+/// What browsers compile before they know the network is of use to every classifier.
+#[test]
+fn every_classifier_needs_the_foreseen_pipeline() {
+    for model in zoo::models().into_iter().filter(|model| model.detector.is_none()) {
+        let graph = fused(&model.name);
+        for dtype in [Dtype::F32, Dtype::F16] {
+            let target = Target { dtype, ..roomy(AdapterClass::SwiftShader) };
+            let layout = WeightLayout::new(&graph, &target).unwrap();
+            let plan = Plan::new(&graph, &layout, &target, square(&model.name, 1), &[]).unwrap();
+            let foreseen = target.foreseen().unwrap();
+            assert!(plan.keys().contains(&&foreseen), "{}, {dtype:?}: {foreseen}", model.name);
+        }
+    }
+    assert_eq!(Target::web().foreseen(), None, "GPUs compile several at a time");
 }
 
 #[test]

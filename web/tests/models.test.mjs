@@ -125,6 +125,38 @@ test('verify finds a shader that computes something else', async () => {
   assert.ok(wrong.length > 10, `${wrong.length} wrong steps found`);
 });
 
+test('each pipeline is asked for once, that of heads before the network is known', async () => {
+  const { early, asked, kernels } = await page.evaluate(async () => {
+    const asked = [];
+    const real = GPUDevice.prototype.createComputePipeline;
+    GPUDevice.prototype.createComputePipeline = function (descriptor) {
+      asked.push(descriptor.label);
+      return real.call(this, descriptor);
+    };
+    try {
+      // The header, which says what to compile, arrives when the pipeline is asked for.
+      const weights = await mbconv.syntheticWeights('mobilenetv2_100');
+      let early;
+      const stream = new ReadableStream({
+        async pull(controller) {
+          while (!asked.length) await new Promise((go) => setTimeout(go, 5));
+          early ??= [...asked];
+          controller.enqueue(weights);
+          controller.close();
+        },
+      });
+      const model = await mbconv.load({ weights: stream, model: 'mobilenetv2_100' });
+      const kernels = model.describe().steps.map(({ kernel }) => kernel);
+      await model.dispose();
+      return { early, asked, kernels };
+    } finally {
+      GPUDevice.prototype.createComputePipeline = real;
+    }
+  });
+  assert.ok(early.length === 1 && early[0].startsWith('head_pool'), `${early}`);
+  assert.deepEqual(asked.sort(), [...new Set(kernels)].sort());
+});
+
 test('profile names every dispatch and counts the calls across the border', async () => {
   const { profile, dispatches, pipelines } = await page.evaluate(async () => {
     const model = await mbconv.load();
