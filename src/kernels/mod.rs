@@ -134,6 +134,14 @@ impl KernelKey {
         self.consts.iter().find(|c| c.0 == name).map_or(default, |c| c.1)
     }
 
+    /// Leaves hard curves out where exponentials are already.
+    pub fn drop_hard_curves(&mut self) {
+        if self.constant("EXP", 1) == 0 {
+            self.consts.push(("HARD", 0));
+            self.consts.sort_unstable();
+        }
+    }
+
     /// Invocations of a workgroup in x, y, z.
     pub fn workgroup(&self) -> [u32; 3] {
         [self.constant("WG_X", 1), self.constant("WG_Y", 1) * self.constant("PARTS", 1), 1]

@@ -57,6 +57,10 @@ pub(super) fn lower(
             Some(_) => {}
         }
     }
+    let hard = |op: &Op| matches!(op, Op::Conv2d(Conv2d { act: Activation::HardSwish | Activation::HardSigmoid, .. }));
+    if !graph.nodes.iter().any(|node| hard(&node.op)) {
+        l.steps.iter_mut().for_each(|step| step.launch.key.drop_hard_curves());
+    }
     let Lowering {
         values,
         steps,

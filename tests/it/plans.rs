@@ -171,6 +171,9 @@ fn swiftshader_compiles_few_pipelines() {
         let plan = plan(&fused(name), [1, 224, 224], AdapterClass::SwiftShader);
         let keys: BTreeSet<_> = plan.steps.iter().map(|s| s.launch.key.to_string()).collect();
         assert_eq!(keys.len(), pipelines, "{name}: {keys:#?}");
+        let hard = |key: &&String| key.contains(":EXP=0") && !key.contains(":HARD=0");
+        let curved = keys.iter().filter(hard).count();
+        assert_eq!(curved > 0, name.contains("v3"), "{name}: hard curves where the network has some: {keys:#?}");
     }
 }
 
