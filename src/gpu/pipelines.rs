@@ -93,7 +93,7 @@ impl Gpu {
     #[cfg(target_arch = "wasm32")]
     pub fn foresee(&self, key: KernelKey) {
         if self.pipeline(&key).is_none() {
-            let asked = self.compile_one(&key);
+            let asked = self.foreseen(&key).unwrap_or_else(|| self.compile_one(&key));
             if let Ok(mut pipelines) = self.pipelines.lock() {
                 pipelines.foreseen.push((key, asked));
             }

@@ -57,10 +57,7 @@ pub(super) fn lower(
             Some(_) => {}
         }
     }
-    let hard = |op: &Op| matches!(op, Op::Conv2d(Conv2d { act: Activation::HardSwish | Activation::HardSigmoid, .. }));
-    if !graph.nodes.iter().any(|node| hard(&node.op)) {
-        l.steps.iter_mut().for_each(|step| step.launch.key.drop_hard_curves());
-    }
+    l.drop_hard_curves();
     let Lowering {
         values,
         steps,
@@ -105,6 +102,15 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
+    /// Where no convolution has a hard curve, pipelines without exponentials have none either.
+    fn drop_hard_curves(&mut self) {
+        let hard =
+            |op: &Op| matches!(op, Op::Conv2d(Conv2d { act: Activation::HardSwish | Activation::HardSigmoid, .. }));
+        if !self.graph.nodes.iter().any(|node| hard(&node.op)) {
+            self.steps.iter_mut().for_each(|step| step.launch.key.drop_hard_curves());
+        }
+    }
+
     fn node(&mut self, id: NodeId) -> Result<()> {
         let node = &self.graph.nodes[id];
         let (x, y) = (self.shapes[node.inputs[0]], self.shapes[id]);
