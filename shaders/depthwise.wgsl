@@ -100,7 +100,7 @@ struct Line {
     x18: vec4<f32>,
 }
 
-// Puts `v` behind the others and takes out the first.
+// Puts `v` behind the others; the first, which makes room, is returned.
 fn push_tap(w: ptr<function, Taps>, v: vec4<f32>) -> vec4<f32> {
     let first = (*w).t0;
     (*w).t0 = v;
@@ -137,8 +137,7 @@ fn swap_rows(a: ptr<function, Taps>, b: ptr<function, Taps>) {
     *b = first;
 }
 
-fn push_input(l: ptr<function, Line>, v: vec4<f32>) -> vec4<f32> {
-    let first = (*l).x0;
+fn push_input(l: ptr<function, Line>, v: vec4<f32>) {
     (*l).x0 = v;
     if (SPAN > 1u) {
         (*l).x0 = (*l).x1;
@@ -212,11 +211,9 @@ fn push_input(l: ptr<function, Line>, v: vec4<f32>) -> vec4<f32> {
         (*l).x17 = (*l).x18;
         (*l).x18 = v;
     }
-    return first;
 }
 
-fn push_output(s: ptr<function, Strip>, v: vec4<f32>) -> vec4<f32> {
-    let first = (*s).c0;
+fn push_output(s: ptr<function, Strip>, v: vec4<f32>) {
     (*s).c0 = v;
     if (COLS > 1u) {
         (*s).c0 = (*s).c1;
@@ -242,7 +239,6 @@ fn push_output(s: ptr<function, Strip>, v: vec4<f32>) -> vec4<f32> {
         (*s).c5 = (*s).c6;
         (*s).c6 = v;
     }
-    return first;
 }
 
 fn dot_taps(sum: vec4<f32>, w: ptr<function, Taps>, x0: vec4<f32>, x1: vec4<f32>, x2: vec4<f32>, x3: vec4<f32>, x4: vec4<f32>, x5: vec4<f32>, x6: vec4<f32>) -> vec4<f32> {

@@ -83,7 +83,6 @@ const zoo = sizeOf(['zoo.js', 'mbconv_zoo.wasm']);
 const reference = sizeOf(['reference.js', 'mbconv_reference.wasm']);
 const text = ({ raw, brotli }) => `${raw.toFixed(0)} KB, ${brotli.toFixed(0)} KB brotli`;
 console.log(`runtime        ${text(runtime)} (at most ${LIMITS.raw} and ${LIMITS.brotli})`);
-if (process.env.EXACT) console.log(runtime);
 console.log(`architectures  ${text(zoo)}, loaded for other models than the default`);
 console.log(`CPU reference  ${text(reference)}, loaded by verify`);
 console.log(`weights        ${(statSync(path.join(dist, 'efficientnet_lite0.safetensors')).size / 1000).toFixed(0)} KB, EfficientNet-Lite0 in f16`);

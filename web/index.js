@@ -39,7 +39,8 @@ export async function load(options = {}) {
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
   // The device opens and the driver compiles while the weights arrive: their header says what for.
   const opening = openEngine(options.device);
-  opening.then(({ wasm }) => wasm.foresee(options.dtype), () => {});
+  // What is wrong with either is told below.
+  opening.then(({ wasm }) => wasm.foresee(options.dtype)).catch(() => {});
   try {
     const { outlined, reading } = readOutlined(weights, both, onProgress);
     const [outline, config, network] = await Promise.all([

@@ -149,6 +149,7 @@ impl Gpu {
         let Some((source, family)) = kernels::source(key).zip(kernels::family(key.shader)) else {
             return Box::pin(async { Err(Error::Gpu { doing, message: "no such kernel".into() }) });
         };
+        // Not `checked`, whose future would borrow what `ask` does.
         let scopes = Scopes::open(self);
         let pipeline = self.ask(key, source, family.bindings);
         let answer = scopes.close(self, doing);
