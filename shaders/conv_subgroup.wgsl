@@ -16,28 +16,25 @@ fn main(
     let row = (tile_row * WG_X + local.x) * ROWS;
     let pixels = params.out_height * params.out_width;
     let last = pixels - 1u;
-    let c0 = corner(min(row, last));
-    let c1 = corner(min(row + 1u, last));
-    let c2 = corner(min(row + 2u, last));
-    let c3 = corner(min(row + 3u, last));
-    let column = column_of(lane, n, params.cout4);
-    var at = first_weights(lane, column, params.cout4);
-    var tile = biased(column);
+    var corners: array<vec2<i32>, ROWS>;
+    for (var i = 0u; i < ROWS; i++) {
+        corners[i] = corner(min(row + i, last));
+    }
+    let columns = columns_of(lane, n, params.cout4);
+    var at = first_weights(lane, columns, params.cout4);
+    var tile: Tile;
+    bias(&tile, columns);
+    let factor = one(pixels);
     // One loop over taps and input quads: each loop more would carry all sums once more.
     var at_tap = Tap(vec2<i32>(0), 0u);
     for (var left = K * K * params.cin4; left > 0u; left--) {
-        let tap = at_tap.at;
-        let quad = at_n.k0 + at_tap.quad;
-        let x = Rows(
-            load(group.z, c0 + tap, quad),
-            load(group.z, c1 + tap, quad),
-            load(group.z, c2 + tap, quad),
-            load(group.z, c3 + tap, quad),
-        );
-        tile = accumulate_quad(tile, x, at, params.cout4);
+        var x: Rows;
+        for (var i = 0u; i < ROWS; i++) {
+            x[i] = load(group.z, corners[i] + at_tap.at, at_n.k0 + at_tap.quad) * factor;
+        }
+        accumulate_quad(&tile, &x, at, params.cout4, factor);
         at += 4u * params.cout4;
         at_tap = next(at_tap);
     }
-    let used = min(params.rolled.x, pixels - min(row, pixels));
-    store_tile(tile, group.z * pixels + row, used, n, min(params.rolled.y, at_n.quads));
+    store_tile(&tile, group.z * pixels + row, min(ROWS, pixels - min(row, pixels)), n, at_n.quads);
 }

@@ -14,41 +14,42 @@ fn main(
     let n = group.x * COLS;
     let first = group.z * params.pixels;
     let last = params.pixels - 1u;
-    let column = column_of(lane, n, params.cout4);
-    let bias = biased(column);
-    var total = fill(vec4<f32>(0.0));
+    let quads = min(COLS, params.cout4 - n);
+    let columns = columns_of(lane, n, params.cout4);
+    let factor = one(params.pixels);
+    var totals: array<vec4<f32>, COLS>;
     for (var start = 0u; start < params.pixels; start += WG_X * ROWS) {
         let row = start + local.x * ROWS;
-        let x0 = (first + min(row, last)) * params.cin4;
-        let x1 = (first + min(row + 1u, last)) * params.cin4;
-        let x2 = (first + min(row + 2u, last)) * params.cin4;
-        let x3 = (first + min(row + 3u, last)) * params.cin4;
-        var at = first_weights(lane, column, params.cout4);
-        var tile = bias;
+        var starts: array<u32, ROWS>;
+        for (var i = 0u; i < ROWS; i++) {
+            starts[i] = (first + min(row + i, last)) * params.cin4;
+        }
+        var at = first_weights(lane, columns, params.cout4);
+        var tile: Tile;
+        bias(&tile, columns);
         for (var k = 0u; k < params.cin4; k++) {
-            let x = Rows(unpack(input[x0 + k]), unpack(input[x1 + k]), unpack(input[x2 + k]), unpack(input[x3 + k]));
-            tile = accumulate_quad(tile, x, at, params.cout4);
+            var x: Rows;
+            for (var i = 0u; i < ROWS; i++) {
+                x[i] = unpack(input[starts[i] + k]) * factor;
+            }
+            accumulate_quad(&tile, &x, at, params.cout4, factor);
             at += 4u * params.cout4;
         }
-        let counts = vec4<f32>(vec4<u32>(row, row + 1u, row + 2u, row + 3u) < vec4<u32>(params.pixels));
-        total.r0 += sum_rows(tile.a, counts);
-        total.r1 += sum_rows(tile.b, counts);
-        total.r2 += sum_rows(tile.c, counts);
-        total.r3 += sum_rows(tile.d, counts);
+        let used = min(ROWS, params.pixels - min(row, params.pixels));
+        for (var j = 0u; j < quads; j++) {
+            var sum = totals[j];
+            for (var i = 0u; i < used; i++) {
+                sum += activate(params.act, tile[j * ROWS + i]);
+            }
+            totals[j] = sum;
+        }
     }
-    // Every lane has all sums; the first four store one each.
-    let sums = Rows(sum_lanes(total.r0), sum_lanes(total.r1), sum_lanes(total.r2), sum_lanes(total.r3));
-    if (local.x < COLS && n + local.x < params.cout4) {
-        let low = select(sums.r0, sums.r1, local.x == 1u);
-        let high = select(sums.r2, sums.r3, local.x == 3u);
-        output[group.z * params.cout4 + n + local.x] = repack(select(low, high, local.x >= 2u) * params.inverse);
+    for (var j = 0u; j < quads; j++) {
+        let sum = sum_lanes(totals[j]);
+        if (local.x == 0u) {
+            output[group.z * params.cout4 + n + j] = repack(sum * params.inverse);
+        }
     }
-}
-
-// Activates and adds up the positions that count.
-fn sum_rows(rows: Rows, counts: vec4<f32>) -> vec4<f32> {
-    let early = activate(params.act, rows.r0) * counts.x + activate(params.act, rows.r1) * counts.y;
-    return early + activate(params.act, rows.r2) * counts.z + activate(params.act, rows.r3) * counts.w;
 }
 
 // Adds up the lanes, always in the same order.

@@ -17,22 +17,26 @@ fn main(
     let row = (tile_row * WG_X + local.x) * ROWS;
     let first = group.z * params.pixels;
     let last = params.pixels - 1u;
-    let x0 = (first + min(row, last)) * params.x4 + at_n.k0;
-    let x1 = (first + min(row + 1u, last)) * params.x4 + at_n.k0;
-    let x2 = (first + min(row + 2u, last)) * params.x4 + at_n.k0;
-    let x3 = (first + min(row + 3u, last)) * params.x4 + at_n.k0;
-    let column = column_of(lane, n, params.cout4);
-    var at = first_weights(lane, column, params.cout4);
-    var tile = biased(column);
+    var starts: array<u32, ROWS>;
+    for (var i = 0u; i < ROWS; i++) {
+        starts[i] = (first + min(row + i, last)) * params.x4 + at_n.k0;
+    }
+    let columns = columns_of(lane, n, params.cout4);
+    var at = first_weights(lane, columns, params.cout4);
+    var tile: Tile;
+    bias(&tile, columns);
+    let factor = one(params.pixels);
     for (var k = 0u; k < params.cin4; k++) {
-        var x = Rows(unpack(input[x0 + k]), unpack(input[x1 + k]), unpack(input[x2 + k]), unpack(input[x3 + k]));
+        var scale = vec4<f32>(factor);
         if (GATE == 1u) {
-            let g = unpack(gate[group.z * params.x4 + at_n.k0 + k]);
-            x = Rows(x.r0 * g, x.r1 * g, x.r2 * g, x.r3 * g);
+            scale = unpack(gate[group.z * params.x4 + at_n.k0 + k]);
         }
-        tile = accumulate_quad(tile, x, at, params.cout4);
+        var x: Rows;
+        for (var i = 0u; i < ROWS; i++) {
+            x[i] = unpack(input[starts[i] + k]) * scale;
+        }
+        accumulate_quad(&tile, &x, at, params.cout4, factor);
         at += 4u * params.cout4;
     }
-    let used = min(params.rolled.x, params.pixels - min(row, params.pixels));
-    store_tile(tile, first + row, used, n, min(params.rolled.y, at_n.quads));
+    store_tile(&tile, first + row, min(ROWS, params.pixels - min(row, params.pixels)), n, at_n.quads);
 }

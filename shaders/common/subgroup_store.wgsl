@@ -1,13 +1,9 @@
 // Stores `used` positions from `position` on and `quads` quads from `n` on: by one instruction in a short loop whose
 // trip count no compiler knows, see tile.wgsl.
-fn store_tile(tile: Tile, position: u32, used: u32, n: u32, quads: u32) {
-    var t = tile;
-    for (var j = 0u; j < quads; j++) {
-        var rows = t.a;
+fn store_tile(tile: ptr<function, Tile>, position: u32, used: u32, n: u32, quads: u32) {
+    for (var j = 0u; j < min(quads, COLS); j++) {
         for (var i = 0u; i < used; i++) {
-            store(position + i, n + j, params.act, params.join, rows.r0);
-            rows = Rows(rows.r1, rows.r2, rows.r3, rows.r0);
+            store(position + i, n + j, params.act, params.join, (*tile)[j * ROWS + i]);
         }
-        t = Tile(t.b, t.c, t.d, t.a);
     }
 }

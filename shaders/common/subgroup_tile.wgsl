@@ -1,31 +1,26 @@
-// A register tile of a matrix product, ROWS positions by COLS quads of output channels, for adapters whose subgroups
-// have at least eight lanes.
+// A tile of a matrix product, ROWS positions by COLS quads of output channels, for adapters whose subgroups have at least
+// eight lanes.
 //
 // A workgroup's lanes lie along positions and share the channels, so lanes 0 to 7 of a subgroup each load another of the
 // weights, and every lane gets all by broadcast. Broadcasts need those lanes active: no lane returns early, positions
 // past the end repeat the last one and are not used.
+//
+// Loops whose trip count is a constant are for the compiler to unroll. The sums are stored by a variable index, so they
+// stay in memory, and the tile is as large as it takes to load few operands for many products.
 
-const ROWS: u32 = 4u;
-const COLS: u32 = 4u;
+const ROWS: u32 = 7u;
+// Two batches of four quads, whose weights are loaded together.
+const COLS: u32 = 8u;
 
 // What there is at an invocation's positions: inputs, or sums of one output quad.
-struct Rows {
-    r0: vec4<f32>,
-    r1: vec4<f32>,
-    r2: vec4<f32>,
-    r3: vec4<f32>,
-}
-
+alias Rows = array<vec4<f32>, ROWS>;
 // The sums of each output quad.
-struct Tile {
-    a: Rows,
-    b: Rows,
-    c: Rows,
-    d: Rows,
-}
+alias Tile = array<vec4<f32>, COLS * ROWS>;
 
-fn fill(v: vec4<f32>) -> Rows {
-    return Rows(v, v, v, v);
+// A factor that changes nothing. No compiler knows, so what was loaded as words of 64 bits becomes numbers where it is
+// multiplied: without that, lavapipe moves registers of 512 bits among the products, which take half as long again.
+fn one(positive: u32) -> f32 {
+    return f32(min(positive, 1u));
 }
 
 fn multiply(sum: vec4<f32>, w: mat4x4<f32>, x: vec4<f32>) -> vec4<f32> {
@@ -33,76 +28,79 @@ fn multiply(sum: vec4<f32>, w: mat4x4<f32>, x: vec4<f32>) -> vec4<f32> {
     return fma(w[3], vec4<f32>(x.w), fma(w[2], vec4<f32>(x.z), two));
 }
 
-// Adds the share of one input quad. `w` has a column per input channel.
-fn accumulate(s: Rows, w: mat4x4<f32>, x: Rows) -> Rows {
-    return Rows(multiply(s.r0, w, x.r0), multiply(s.r1, w, x.r1), multiply(s.r2, w, x.r2), multiply(s.r3, w, x.r3));
+// Adds the share of one input quad to an output quad's sums. `w` has a column per input channel.
+fn accumulate(tile: ptr<function, Tile>, quad: u32, w: mat4x4<f32>, x: ptr<function, Rows>) {
+    for (var i = 0u; i < ROWS; i++) {
+        (*tile)[quad * ROWS + i] = multiply((*tile)[quad * ROWS + i], w, (*x)[i]);
+    }
 }
 
-// Which output quad of those from `n` on the lane loads, the last one for columns past it.
-fn column_of(lane: u32, n: u32, cout4: u32) -> u32 {
-    return min(n + (lane & 3u), cout4 - 1u);
+// Which output quads of those from `n` on the lane loads, one of each batch, the last one for columns past it.
+fn columns_of(lane: u32, n: u32, cout4: u32) -> vec2<u32> {
+    return min(vec2<u32>(n, n + 4u) + (lane & 3u), vec2<u32>(cout4 - 1u));
 }
 
 // The weights of input channel 0 (lanes 0 to 3) or 1 (lanes 4 to 7) of the first input quad.
-fn first_weights(lane: u32, column: u32, cout4: u32) -> u32 {
-    return (((lane >> 2u) & 1u) + 1u) * cout4 + column;
+fn first_weights(lane: u32, columns: vec2<u32>, cout4: u32) -> vec2<u32> {
+    return (((lane >> 2u) & 1u) + 1u) * cout4 + columns;
 }
 
 // The sums before the first input: the bias.
-fn biased(column: u32) -> Tile {
-    let bias = unpack(weights[column]);
-    return Tile(
-        fill(subgroupBroadcast(bias, 0u)),
-        fill(subgroupBroadcast(bias, 1u)),
-        fill(subgroupBroadcast(bias, 2u)),
-        fill(subgroupBroadcast(bias, 3u)),
-    );
+fn bias(tile: ptr<function, Tile>, columns: vec2<u32>) {
+    bias_batch(tile, 0u, unpack(weights[columns.x]));
+    bias_batch(tile, 4u, unpack(weights[columns.y]));
+}
+
+fn bias_batch(tile: ptr<function, Tile>, quad: u32, loaded: vec4<f32>) {
+    for (var i = 0u; i < ROWS; i++) {
+        (*tile)[quad * ROWS + i] = subgroupBroadcast(loaded, 0u);
+        (*tile)[(quad + 1u) * ROWS + i] = subgroupBroadcast(loaded, 1u);
+        (*tile)[(quad + 2u) * ROWS + i] = subgroupBroadcast(loaded, 2u);
+        (*tile)[(quad + 3u) * ROWS + i] = subgroupBroadcast(loaded, 3u);
+    }
 }
 
 // Adds the products of one input quad with its weights, this lane's of which lie at `at` and two channels further.
-// Quad by quad at all positions: few weights are alive at a time. The lane of a broadcast must be a constant.
-fn accumulate_quad(t: Tile, x: Rows, at: u32, cout4: u32) -> Tile {
-    let low = unpack(weights[at]);
-    let high = unpack(weights[at + 2u * cout4]);
-    let a = accumulate(
-        t.a,
-        mat4x4<f32>(
-            subgroupBroadcast(low, 0u),
-            subgroupBroadcast(low, 4u),
-            subgroupBroadcast(high, 0u),
-            subgroupBroadcast(high, 4u),
-        ),
-        x,
+fn accumulate_quad(tile: ptr<function, Tile>, x: ptr<function, Rows>, at: vec2<u32>, cout4: u32, one: f32) {
+    let next = at + 2u * cout4;
+    accumulate_batch(tile, 0u, x, unpack(weights[at.x]) * one, unpack(weights[next.x]) * one);
+    accumulate_batch(tile, 4u, x, unpack(weights[at.y]) * one, unpack(weights[next.y]) * one);
+}
+
+// Quad by quad: few weights are alive at a time. The lane of a broadcast must be a constant.
+fn accumulate_batch(
+    tile: ptr<function, Tile>,
+    quad: u32,
+    x: ptr<function, Rows>,
+    low: vec4<f32>,
+    high: vec4<f32>,
+) {
+    let a = mat4x4<f32>(
+        subgroupBroadcast(low, 0u),
+        subgroupBroadcast(low, 4u),
+        subgroupBroadcast(high, 0u),
+        subgroupBroadcast(high, 4u),
     );
-    let b = accumulate(
-        t.b,
-        mat4x4<f32>(
-            subgroupBroadcast(low, 1u),
-            subgroupBroadcast(low, 5u),
-            subgroupBroadcast(high, 1u),
-            subgroupBroadcast(high, 5u),
-        ),
-        x,
+    accumulate(tile, quad, a, x);
+    let b = mat4x4<f32>(
+        subgroupBroadcast(low, 1u),
+        subgroupBroadcast(low, 5u),
+        subgroupBroadcast(high, 1u),
+        subgroupBroadcast(high, 5u),
     );
-    let c = accumulate(
-        t.c,
-        mat4x4<f32>(
-            subgroupBroadcast(low, 2u),
-            subgroupBroadcast(low, 6u),
-            subgroupBroadcast(high, 2u),
-            subgroupBroadcast(high, 6u),
-        ),
-        x,
+    accumulate(tile, quad + 1u, b, x);
+    let c = mat4x4<f32>(
+        subgroupBroadcast(low, 2u),
+        subgroupBroadcast(low, 6u),
+        subgroupBroadcast(high, 2u),
+        subgroupBroadcast(high, 6u),
     );
-    let d = accumulate(
-        t.d,
-        mat4x4<f32>(
-            subgroupBroadcast(low, 3u),
-            subgroupBroadcast(low, 7u),
-            subgroupBroadcast(high, 3u),
-            subgroupBroadcast(high, 7u),
-        ),
-        x,
+    accumulate(tile, quad + 2u, c, x);
+    let d = mat4x4<f32>(
+        subgroupBroadcast(low, 3u),
+        subgroupBroadcast(low, 7u),
+        subgroupBroadcast(high, 3u),
+        subgroupBroadcast(high, 7u),
     );
-    return Tile(a, b, c, d);
+    accumulate(tile, quad + 3u, d, x);
 }

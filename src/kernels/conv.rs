@@ -70,7 +70,7 @@ pub struct Params {
 pub struct Variant {
     /// Output columns per invocation, 1 to 8.
     pub rows: u32,
-    /// Output channel quads per invocation, 1 to 4.
+    /// Output channel quads per invocation, 1 to 4, 8 with `subgroup`.
     pub cols: u32,
     /// Lanes of a workgroup.
     pub wg_x: u32,
@@ -88,7 +88,7 @@ pub struct Variant {
 const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 64, roll: false, subgroup: false, swap: false };
 const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, roll: true, ..GPU };
 /// A software adapter's tile where subgroups may be used.
-const SOFTWARE_SUBGROUP: Variant = Variant { rows: 4, subgroup: true, ..SOFTWARE };
+const SOFTWARE_SUBGROUP: Variant = Variant { cols: 8, subgroup: true, ..SOFTWARE };
 /// SwiftShader's tile.
 const SWAP: Variant = Variant { rows: 7, cols: 4, wg_x: 4, swap: true, ..GPU };
 /// SwiftShader's tile for a stem, which takes little time to compile.

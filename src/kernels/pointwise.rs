@@ -90,7 +90,7 @@ pub struct Params {
 pub struct Variant {
     /// Positions per invocation, 1 to 8.
     pub rows: u32,
-    /// Output channel quads per invocation, 1 to 4.
+    /// Output channel quads per invocation, 1 to 4, 8 with `subgroup`.
     pub cols: u32,
     /// Lanes along tiles.
     pub wg_x: u32,
@@ -109,7 +109,7 @@ pub struct Variant {
 const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: false, swap: false };
 /// A software adapter's tile where subgroups may be used.
 const SOFTWARE_SUBGROUP: Variant =
-    Variant { rows: 4, cols: 4, wg_x: 8, parts: 1, roll: true, subgroup: true, swap: false };
+    Variant { rows: 7, cols: 8, wg_x: 8, parts: 1, roll: true, subgroup: true, swap: false };
 /// SwiftShader's tile.
 const SWAP: Variant = Variant { rows: 7, cols: 4, wg_x: 4, parts: 1, roll: false, subgroup: false, swap: true };
 /// A GPU's tile.
