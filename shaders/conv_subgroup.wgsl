@@ -2,6 +2,8 @@
 //
 // Grid: x over groups of WG_X x ROWS output positions of an image, channels first, z over images.
 
+const COLS: u32 = 4u;
+
 override WG_X: u32 = 8u;
 
 @compute @workgroup_size(WG_X)
@@ -36,5 +38,5 @@ fn main(
         at += 4u * params.cout4;
         at_tap = next(at_tap);
     }
-    store_tile(&tile, group.z * pixels + row, min(ROWS, pixels - min(row, pixels)), n, at_n.quads);
+    store_tile(&tile, group.z * pixels + row, min(params.rolled.x, pixels - min(row, pixels)), n, at_n.quads);
 }

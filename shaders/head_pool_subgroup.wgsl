@@ -3,6 +3,8 @@
 // A workgroup's eight lanes, WG_X, run over all positions of an image, ROWS neighbours each at a time.
 // Grid: x over groups of COLS output quads, z over images.
 
+const COLS: u32 = 4u;
+
 override WG_X: u32 = 8u;
 
 @compute @workgroup_size(WG_X)
@@ -14,7 +16,7 @@ fn main(
     let n = group.x * COLS;
     let first = group.z * params.pixels;
     let last = params.pixels - 1u;
-    let quads = min(COLS, params.cout4 - n);
+    let quads = min(params.rolled.y, params.cout4 - n);
     let columns = columns_of(lane, n, params.cout4);
     let factor = one(params.pixels);
     var totals: array<vec4<f32>, COLS>;
@@ -35,7 +37,7 @@ fn main(
             accumulate_quad(&tile, &x, at, params.cout4, factor);
             at += 4u * params.cout4;
         }
-        let used = min(ROWS, params.pixels - min(row, params.pixels));
+        let used = min(params.rolled.x, params.pixels - min(row, params.pixels));
         for (var j = 0u; j < quads; j++) {
             var sum = totals[j];
             for (var i = 0u; i < used; i++) {

@@ -2,6 +2,8 @@
 //
 // Grid: x over groups of WG_X x ROWS positions, channels first, z over slices as in pointwise.
 
+const COLS: u32 = 8u;
+
 override WG_X: u32 = 8u;
 override GATE: u32 = 0u;
 
@@ -38,5 +40,5 @@ fn main(
         accumulate_quad(&tile, &x, at, params.cout4, factor);
         at += 4u * params.cout4;
     }
-    store_tile(&tile, first + row, min(ROWS, params.pixels - min(row, params.pixels)), n, at_n.quads);
+    store_tile(&tile, first + row, min(params.rolled.x, params.pixels - min(row, params.pixels)), n, at_n.quads);
 }

@@ -9,8 +9,6 @@
 // stay in memory, and the tile is as large as it takes to load few operands for many products.
 
 const ROWS: u32 = 7u;
-// Two batches of four quads, whose weights are loaded together.
-const COLS: u32 = 8u;
 
 // What there is at an invocation's positions: inputs, or sums of one output quad.
 alias Rows = array<vec4<f32>, ROWS>;
@@ -48,7 +46,9 @@ fn first_weights(lane: u32, columns: vec2<u32>, cout4: u32) -> vec2<u32> {
 // The sums before the first input: the bias.
 fn bias(tile: ptr<function, Tile>, columns: vec2<u32>) {
     bias_batch(tile, 0u, unpack(weights[columns.x]));
-    bias_batch(tile, 4u, unpack(weights[columns.y]));
+    if (COLS > 4u) {
+        bias_batch(tile, 4u, unpack(weights[columns.y]));
+    }
 }
 
 fn bias_batch(tile: ptr<function, Tile>, quad: u32, loaded: vec4<f32>) {
@@ -64,7 +64,9 @@ fn bias_batch(tile: ptr<function, Tile>, quad: u32, loaded: vec4<f32>) {
 fn accumulate_quad(tile: ptr<function, Tile>, x: ptr<function, Rows>, at: vec2<u32>, cout4: u32, one: f32) {
     let next = at + 2u * cout4;
     accumulate_batch(tile, 0u, x, unpack(weights[at.x]) * one, unpack(weights[next.x]) * one);
-    accumulate_batch(tile, 4u, x, unpack(weights[at.y]) * one, unpack(weights[next.y]) * one);
+    if (COLS > 4u) {
+        accumulate_batch(tile, 4u, x, unpack(weights[at.y]) * one, unpack(weights[next.y]) * one);
+    }
 }
 
 // Quad by quad: few weights are alive at a time. The lane of a broadcast must be a constant.

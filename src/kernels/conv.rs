@@ -70,15 +70,14 @@ pub struct Params {
 pub struct Variant {
     /// Output columns per invocation, 1 to 8.
     pub rows: u32,
-    /// Output channel quads per invocation, 1 to 4, 8 with `subgroup`.
+    /// Output channel quads per invocation, 1 to 4.
     pub cols: u32,
     /// Lanes of a workgroup.
     pub wg_x: u32,
     /// Keeps the loops over the tile rolled: a far smaller program.
     pub roll: bool,
     /// Lanes lie along all positions of an image and share weights by broadcasts: the tile of
-    /// `shaders/common/subgroup_tile.wgsl`, which fixes `rows` and `cols`; `wg_x` is a multiple of
-    /// [`super::SUBGROUP_LANES`].
+    /// `shaders/conv_subgroup.wgsl`, which fixes `rows` and `cols`; `wg_x` is a multiple of [`super::SUBGROUP_LANES`].
     pub subgroup: bool,
     /// Four lanes share weights by quad swaps: the tile of `shaders/common/swap.wgsl`, where `rows` is 2 or 7; it
     /// fixes `cols` and `wg_x`.
@@ -88,7 +87,7 @@ pub struct Variant {
 const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 64, roll: false, subgroup: false, swap: false };
 const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, roll: true, ..GPU };
 /// A software adapter's tile where subgroups may be used.
-const SOFTWARE_SUBGROUP: Variant = Variant { cols: 8, subgroup: true, ..SOFTWARE };
+const SOFTWARE_SUBGROUP: Variant = Variant { subgroup: true, ..SOFTWARE };
 /// SwiftShader's tile.
 const SWAP: Variant = Variant { rows: 7, cols: 4, wg_x: 4, swap: true, ..GPU };
 /// SwiftShader's tile for a stem, which takes little time to compile.
@@ -141,7 +140,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     match name {
         NAME => consts.extend([("COLS", variant.cols), ("ROLL", variant.roll.into()), ("ROWS", variant.rows)]),
         SWAP_NAME => consts.extend([("ROWS", variant.rows), without_curves(args.act)]),
-        _ => {}
+        _ => consts.push(without_curves(args.act)),
     }
     let key = KernelKey::new(name, &consts);
     let [height, width, out_height, out_width, pad_top, pad_left] = window.params();

@@ -54,7 +54,7 @@ pub struct Params {
 pub struct Variant {
     /// Positions at a time per invocation, 1 to 8.
     pub rows: u32,
-    /// Output channel quads per invocation, 1 to 4, 8 with `subgroup`.
+    /// Output channel quads per invocation, 1 to 4.
     pub cols: u32,
     /// Lanes along channels.
     pub wg_x: u32,
@@ -62,8 +62,8 @@ pub struct Variant {
     pub parts: u32,
     /// Keeps the loops over the tile rolled: a far smaller program.
     pub roll: bool,
-    /// Lanes lie along positions and share weights by broadcasts: the tile of `shaders/common/subgroup_tile.wgsl`, which
-    /// fixes all the rest.
+    /// Lanes lie along positions and share weights by broadcasts: the tile of `shaders/head_pool_subgroup.wgsl`, which fixes
+    /// all the rest.
     pub subgroup: bool,
     /// Four lanes share weights by quad swaps: the tile of `shaders/common/swap.wgsl`, which fixes the rest.
     pub swap: bool,
@@ -72,7 +72,7 @@ pub struct Variant {
 const GPU: Variant = Variant { rows: 4, cols: 1, wg_x: 8, parts: 8, roll: false, subgroup: false, swap: false };
 const SOFTWARE: Variant = Variant { rows: 7, cols: 4, parts: 1, roll: true, ..GPU };
 /// A software adapter's tile where subgroups may be used.
-const SOFTWARE_SUBGROUP: Variant = Variant { rows: 7, cols: 8, parts: 1, roll: true, subgroup: true, ..GPU };
+const SOFTWARE_SUBGROUP: Variant = Variant { subgroup: true, ..SOFTWARE };
 /// A software adapter's product with one vector.
 const SOFTWARE_VECTOR: Variant = Variant { rows: 1, cols: 1, parts: 1, ..GPU };
 /// SwiftShader's tile: small, so that it takes little time to compile, and one pipeline for the head and the classifier.

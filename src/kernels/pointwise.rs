@@ -90,7 +90,7 @@ pub struct Params {
 pub struct Variant {
     /// Positions per invocation, 1 to 8.
     pub rows: u32,
-    /// Output channel quads per invocation, 1 to 4, 8 with `subgroup`.
+    /// Output channel quads per invocation, 1 to 4, or the 8 of `subgroup`.
     pub cols: u32,
     /// Lanes along tiles.
     pub wg_x: u32,
@@ -176,7 +176,9 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let (pixels, slices) = if flat { (total, 1) } else { (args.pixels, args.n) };
     let [join, joined] = join_code(args.join);
     let (name, mut consts) = match variant {
-        Variant { subgroup: true, .. } => (SUBGROUP_NAME, vec![("GATE", args.gate.into()), ("WG_X", variant.wg_x)]),
+        Variant { subgroup: true, .. } => {
+            (SUBGROUP_NAME, vec![("GATE", args.gate.into()), ("WG_X", variant.wg_x), without_curves(args.act)])
+        }
         Variant { swap: true, .. } => {
             // Without exponentials all share a pipeline, whether they have a shortcut or not.
             let joins = args.join.is_some() || !exponential(args.act);
