@@ -3,6 +3,7 @@
 // Grid: x over groups of WG_X x ROWS output positions of an image, channels first, z over images.
 
 const COLS: u32 = 4u;
+const MAX_COLS: u32 = COLS;
 
 override WG_X: u32 = 8u;
 

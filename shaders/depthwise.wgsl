@@ -11,7 +11,7 @@
 // which begin SHIFT channels into their first quad, where those of x end.
 //
 // As in tile.wgsl, everything is loaded and stored by one instruction in a short loop whose trip count comes from
-// the uniform where ROLL = 1.
+// the uniform where ROLL = 1; where ROLL = 2, so does that of the loop over the filter's rows alone.
 
 struct Params {
     height: u32,
@@ -30,7 +30,7 @@ struct Params {
     y4: u32,
     join: u32,
     joined: u32,
-    // K, SPAN, COLS, STRIDE.
+    // K, or K * K where ROLL = 1; SPAN, COLS, STRIDE.
     rolled: vec4<u32>,
 }
 
@@ -354,8 +354,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     var count = vec4<u32>(K, SPAN, COLS, STRIDE);
+    var taps = K;
     if (ROLL == 1u) {
         count = params.rolled;
+        taps = 1u;
+    }
+    if (ROLL == 2u) {
+        count.x = params.rolled.x;
     }
     let image = id.z / params.tiles_y;
     let tile_y = id.z - image * params.tiles_y;
@@ -365,7 +370,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let left = i32(column * STRIDE) - i32(params.pad_left);
     let top = i32(first * STRIDE) - i32(params.pad_top);
 
-    // The filter's rows, K in use. The bias stands before the first weight.
+    // The filter's rows, K in use.
     var w0: Taps;
     var w1: Taps;
     var w2: Taps;
@@ -374,28 +379,32 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var w5: Taps;
     var w6: Taps;
     var w7: Taps;
-    var bias: vec4<f32>;
-    for (var i = 0u; i <= count.x * count.x; i++) {
-        bias = unpack(weights[i * params.c4 + channel]);
-        if (K > 6u) {
-            bias = push_tap(&w6, bias);
+    let bias = unpack(weights[channel]);
+    var at = params.c4 + channel;
+    for (var i = 0u; i < count.x; i++) {
+        for (var j = 0u; j < taps; j++) {
+            var tap = unpack(weights[at]);
+            if (K > 6u) {
+                tap = push_tap(&w6, tap);
+            }
+            if (K > 5u) {
+                tap = push_tap(&w5, tap);
+            }
+            if (K > 4u) {
+                tap = push_tap(&w4, tap);
+            }
+            if (K > 3u) {
+                tap = push_tap(&w3, tap);
+            }
+            if (K > 2u) {
+                tap = push_tap(&w2, tap);
+            }
+            if (K > 1u) {
+                tap = push_tap(&w1, tap);
+            }
+            push_tap(&w0, tap);
+            at += params.c4;
         }
-        if (K > 5u) {
-            bias = push_tap(&w5, bias);
-        }
-        if (K > 4u) {
-            bias = push_tap(&w4, bias);
-        }
-        if (K > 3u) {
-            bias = push_tap(&w3, bias);
-        }
-        if (K > 2u) {
-            bias = push_tap(&w2, bias);
-        }
-        if (K > 1u) {
-            bias = push_tap(&w1, bias);
-        }
-        bias = push_tap(&w0, bias);
     }
 
     var line: Line;

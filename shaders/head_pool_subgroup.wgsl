@@ -4,6 +4,7 @@
 // Grid: x over groups of COLS output quads, z over images.
 
 const COLS: u32 = 4u;
+const MAX_COLS: u32 = COLS;
 
 override WG_X: u32 = 8u;
 

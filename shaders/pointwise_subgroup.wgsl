@@ -2,8 +2,9 @@
 //
 // Grid: x over groups of WG_X x ROWS positions, channels first, z over slices as in pointwise.
 
-const COLS: u32 = 8u;
+const MAX_COLS: u32 = 8u;
 
+override COLS: u32 = 8u;
 override WG_X: u32 = 8u;
 override GATE: u32 = 0u;
 

@@ -12,8 +12,8 @@ const ROWS: u32 = 7u;
 
 // What there is at an invocation's positions: inputs, or sums of one output quad.
 alias Rows = array<vec4<f32>, ROWS>;
-// The sums of each output quad.
-alias Tile = array<vec4<f32>, COLS * ROWS>;
+// The sums of each output quad, COLS in use.
+alias Tile = array<vec4<f32>, MAX_COLS * ROWS>;
 
 // A factor that changes nothing. No compiler knows, so what was loaded as words of 64 bits becomes numbers where it is
 // multiplied: without that, lavapipe moves registers of 512 bits among the products, which take half as long again.
@@ -61,11 +61,11 @@ fn bias_batch(tile: ptr<function, Tile>, quad: u32, loaded: vec4<f32>) {
 }
 
 // Adds the products of one input quad with its weights, this lane's of which lie at `at` and two channels further.
-fn accumulate_quad(tile: ptr<function, Tile>, x: ptr<function, Rows>, at: vec2<u32>, cout4: u32, one: f32) {
+fn accumulate_quad(tile: ptr<function, Tile>, x: ptr<function, Rows>, at: vec2<u32>, cout4: u32, factor: f32) {
     let next = at + 2u * cout4;
-    accumulate_batch(tile, 0u, x, unpack(weights[at.x]) * one, unpack(weights[next.x]) * one);
+    accumulate_batch(tile, 0u, x, unpack(weights[at.x]) * factor, unpack(weights[next.x]) * factor);
     if (COLS > 4u) {
-        accumulate_batch(tile, 4u, x, unpack(weights[at.y]) * one, unpack(weights[next.y]) * one);
+        accumulate_batch(tile, 4u, x, unpack(weights[at.y]) * factor, unpack(weights[next.y]) * factor);
     }
 }
 

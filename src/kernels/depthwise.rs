@@ -100,8 +100,19 @@ pub struct Params {
     pub join: u32,
     /// How many of its channels do.
     pub joined: u32,
-    /// Trip counts for `ROLL = 1`: window, input columns of a line, output columns, step.
+    /// Trip counts of loops that stay rolled: weights or rows of the filter, input columns of a line, output columns, step.
     pub rolled: [u32; 4],
+}
+
+/// Which loops stay rolled: the more, the smaller the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Roll {
+    /// None.
+    None = 0,
+    /// All.
+    All = 1,
+    /// The one that loads the rows of the filter, which runs once.
+    Filter = 2,
 }
 
 /// A row of the variant table.
@@ -115,19 +126,19 @@ pub struct Variant {
     pub wg_x: u32,
     /// Lanes along tile columns.
     pub wg_y: u32,
-    /// Keeps the loops over the tile rolled: a far smaller program.
-    pub roll: bool,
+    /// Which loops stay rolled.
+    pub roll: Roll,
     /// Has no exponential, or no hard curve, where the activation needs none, at the price of another pipeline: for adapters
     /// that execute every branch.
     pub lean: bool,
 }
 
-const SOFTWARE: Variant = Variant { cols: 4, max_rows: 14, wg_x: 8, wg_y: 1, roll: true, lean: false };
+const SOFTWARE: Variant = Variant { cols: 4, max_rows: 14, wg_x: 8, wg_y: 1, roll: Roll::All, lean: false };
 /// SwiftShader's tile.
 const LEAN: Variant = Variant { cols: 4, max_rows: 28, lean: true, ..SOFTWARE };
-/// Three columns, every loop unrolled: with more, little less is loaded, and the program takes longer to compile.
-const STRIP: Variant = Variant { cols: 3, max_rows: 56, wg_x: 8, wg_y: 1, roll: false, lean: true };
-const GPU: Variant = Variant { cols: 4, max_rows: 7, wg_x: 8, wg_y: 8, roll: false, lean: false };
+/// Three columns: with more, little less is loaded, and the program takes longer to compile.
+const STRIP: Variant = Variant { cols: 3, max_rows: 56, wg_x: 8, wg_y: 1, roll: Roll::Filter, lean: true };
+const GPU: Variant = Variant { cols: 4, max_rows: 7, wg_x: 8, wg_y: 8, roll: Roll::None, lean: false };
 
 /// Positions of a GPU's tile.
 pub const GPU_TILE: usize = (GPU.cols * GPU.max_rows) as usize;
@@ -178,9 +189,10 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
         tiles_x: window.out_w.div_ceil(variant.cols as usize),
     };
     let (kernel, stride) = (window.kernel as u32, window.stride as u32);
+    let first_loop = if variant.roll == Roll::All { kernel * kernel } else { kernel };
     let mut consts =
         vec![("K", kernel), ("RESIDUAL", args.join.is_some().into()), ("STRIDE", stride), ("WG_X", variant.wg_x)];
-    consts.extend([("COLS", variant.cols), ("ROLL", variant.roll.into()), ("WG_Y", variant.wg_y)]);
+    consts.extend([("COLS", variant.cols), ("ROLL", variant.roll as u32), ("WG_Y", variant.wg_y)]);
     consts.extend(variant.lean.then(|| without_curves(args.act)));
     if args.keep_input {
         consts.extend([("KEEP", 1), ("SHIFT", args.kept() as u32 % 4)]);
@@ -205,7 +217,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<(Launch, Tiles)> {
         y4: y4 as u32,
         join,
         joined,
-        rolled: [kernel, (variant.cols - 1) * stride + kernel, variant.cols, stride],
+        rolled: [first_loop, (variant.cols - 1) * stride + kernel, variant.cols, stride],
     };
     let groups =
         [c4.div_ceil(variant.wg_x as usize), tiles.tiles_x.div_ceil(variant.wg_y as usize), window.n * tiles_y];

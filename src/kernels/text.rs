@@ -1,5 +1,5 @@
-//! The shaders' texts as programs carry them: without comments, indentation, blank lines and the spaces that only part
-//! words from signs, since browsers download them. Done while the crate compiles, on every target, so that tests see what browsers get.
+//! The shaders' texts as programs carry them: without comments, indentation, blank lines, the spaces that only part
+//! words from signs and the ends of lines behind braces and commas, since browsers download them. Done while the crate compiles, on every target, so that tests see what browsers get.
 //! And as compilers get them, without what a key rules out.
 
 /// `wgsl!("conv.wgsl")`: the text of `shaders/conv.wgsl`.
@@ -34,6 +34,10 @@ pub(super) const fn shorten<const N: usize>(text: &str) -> ([u8; N], usize) {
             continue;
         }
         if byte == b' ' && at < text.len() && is_word(last) != is_word(text[at]) {
+            continue;
+        }
+        if byte == b'\n' && (last == b'{' || last == b'}' || last == b',') {
+            line_is_empty = true;
             continue;
         }
         last = byte;
@@ -125,8 +129,8 @@ mod tests {
 
     #[test]
     fn code_stays_and_the_rest_goes() {
-        let text = "// what it is\n\nfn f(a: u32) -> u32 {\n    // half\n    return a - -2 / 4u; // rounds down\n}\n";
-        let want = "fn f(a:u32) ->u32{\nreturn a- -2/4u; \n}\n";
+        let text = "// what it is\n\n@must_use\nfn f(a: u32) -> u32 {\n    // half\n    let b = a;\n    return b - -2 / 4u; // down\n}\n";
+        let want = "@must_use\nfn f(a:u32) ->u32{let b=a;\nreturn b- -2/4u; \n}";
         let (short, len) = shorten::<100>(text);
         assert_eq!((str::from_utf8(&short[..len]), shorten::<0>(text).1), (Ok(want), want.len()));
     }
