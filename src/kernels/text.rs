@@ -1,5 +1,6 @@
-//! The shaders' texts as programs carry them: without comments, indentation, blank lines, the spaces that only part
-//! words from signs and the ends of lines behind braces and commas, since browsers download them. Done while the crate compiles, on every target, so that tests see what browsers get.
+//! The shaders' texts as programs carry them, since browsers download them: without comments, indentation, blank lines,
+//! the spaces that only part words from signs and the ends of lines behind other signs than `;`. Done while the crate
+//! compiles, on every target, so that tests see what browsers get.
 //! And as compilers get them, without what a key rules out.
 
 /// `wgsl!("conv.wgsl")`: the text of `shaders/conv.wgsl`.
@@ -36,7 +37,7 @@ pub(super) const fn shorten<const N: usize>(text: &str) -> ([u8; N], usize) {
         if byte == b' ' && at < text.len() && is_word(last) != is_word(text[at]) {
             continue;
         }
-        if byte == b'\n' && (last == b'{' || last == b'}' || last == b',') {
+        if byte == b'\n' && !is_word(last) && last != b';' && last != b' ' {
             line_is_empty = true;
             continue;
         }
