@@ -5,6 +5,8 @@
 // weights, and every lane gets all by broadcast. Broadcasts need those lanes active: no lane returns early, positions
 // past the end repeat the last one and are not used.
 //
+// A kernel says how many quads its tile has, COLS, and the most of any pipeline, MAX_COLS: sizes must be constants.
+//
 // Loops whose trip count is a constant are for the compiler to unroll. The sums are stored by a variable index, so they
 // stay in memory, and the tile is as large as it takes to load few operands for many products.
 

@@ -100,7 +100,8 @@ pub struct Params {
     pub join: u32,
     /// How many of its channels do.
     pub joined: u32,
-    /// Trip counts of loops that stay rolled: weights or rows of the filter, input columns of a line, output columns, step.
+    /// Trip counts of loops that stay rolled: the filter's weights ([`Roll::All`]) or rows, input columns of a line, output
+    /// columns, step.
     pub rolled: [u32; 4],
 }
 

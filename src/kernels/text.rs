@@ -37,6 +37,7 @@ pub(super) const fn shorten<const N: usize>(text: &str) -> ([u8; N], usize) {
         if byte == b' ' && at < text.len() && is_word(last) != is_word(text[at]) {
             continue;
         }
+        // Behind a statement's comment the last is a space.
         if byte == b'\n' && !is_word(last) && last != b';' && last != b' ' {
             line_is_empty = true;
             continue;
