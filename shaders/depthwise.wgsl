@@ -10,6 +10,8 @@
 // KEEP = 1 stores [x | y]. An invocation then stores the input quad of its number and the output quad of its filters,
 // which begin SHIFT channels into their first quad, where those of x end.
 //
+// Lines outside the map are skipped, and loops end with their condition, see subgroup_tile.wgsl.
+//
 // As in tile.wgsl, everything is loaded and stored by one instruction in a short loop whose trip count comes from
 // the uniform where ROLL = 1; where ROLL = 2, so does that of the loop over the filter's rows alone.
 
@@ -327,15 +329,14 @@ fn load(position: u32, channel: u32) -> vec4<f32> {
     return unpack(input[start + channel]);
 }
 
-// `span` inputs from row `y` and column `left` on, zero outside the map.
+// `span` inputs of row `y`, which is in the map, from column `left` on, zero outside the map.
 fn read_line(l: ptr<function, Line>, image: u32, y: i32, left: i32, channel: u32, span: u32) {
     let right = i32(params.width) - 1;
-    let bottom = i32(params.height) - 1;
-    let start = (image * params.height + u32(clamp(y, 0, bottom))) * params.width;
+    let start = (image * params.height + u32(y)) * params.width;
     for (var i = 0u; i < span; i++) {
         let x = left + i32(i);
         let v = load(start + u32(clamp(x, 0, right)), channel);
-        push_input(l, select(vec4<f32>(0.0), v, y >= 0 && y <= bottom && x >= 0 && x <= right));
+        push_input(l, select(vec4<f32>(0.0), v, x >= 0 && x <= right));
     }
 }
 
@@ -369,6 +370,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let rows = min(params.tile_h, params.out_height - first);
     let left = i32(column * STRIDE) - i32(params.pad_left);
     let top = i32(first * STRIDE) - i32(params.pad_top);
+    let bottom = i32(params.height) - 1;
 
     // The filter's rows, K in use.
     var w0: Taps;
@@ -381,7 +383,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var w7: Taps;
     let bias = unpack(weights[channel]);
     var at = params.c4 + channel;
-    for (var i = 0u; i < count.x; i++) {
+    var i = 0u;
+    loop {
         for (var j = 0u; j < taps; j++) {
             var tap = unpack(weights[at]);
             if (K > 6u) {
@@ -405,6 +408,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             push_tap(&w0, tap);
             at += params.c4;
         }
+        i++;
+        if (i >= count.x) {
+            break;
+        }
     }
 
     var line: Line;
@@ -420,45 +427,64 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let quad = kept4 + channel;
     var sum = vec4<f32>(0.0);
     var kept_sum = vec4<f32>(0.0);
-    for (var step = 0u; step < rows + SETS - 1u; step++) {
+    let columns = min(count.z, params.out_width - column);
+    var step = 0u;
+    loop {
         if (STRIDE == 1u) {
-            read_line(&line, image, top + i32(step), left, channel, count.y);
-            slide(&s0, &w0, &line);
-            if (K > 1u) {
-                slide(&s1, &w1, &line);
-            }
-            if (K > 2u) {
-                slide(&s2, &w2, &line);
-            }
-            if (K > 3u) {
-                slide(&s3, &w3, &line);
-            }
-            if (K > 4u) {
-                slide(&s4, &w4, &line);
-            }
-            if (K > 5u) {
-                slide(&s5, &w5, &line);
-            }
-            if (K > 6u) {
-                slide(&s6, &w6, &line);
+            let y = top + i32(step);
+            if (y >= 0 && y <= bottom) {
+                read_line(&line, image, y, left, channel, count.y);
+                slide(&s0, &w0, &line);
+                if (K > 1u) {
+                    slide(&s1, &w1, &line);
+                }
+                if (K > 2u) {
+                    slide(&s2, &w2, &line);
+                }
+                if (K > 3u) {
+                    slide(&s3, &w3, &line);
+                }
+                if (K > 4u) {
+                    slide(&s4, &w4, &line);
+                }
+                if (K > 5u) {
+                    slide(&s5, &w5, &line);
+                }
+                if (K > 6u) {
+                    slide(&s6, &w6, &line);
+                }
             }
         }
         if (STRIDE > 1u) {
-            for (var s = 0u; s < count.w; s++) {
-                read_line(&line, image, top + i32(step * STRIDE + s), left, channel, count.y);
-                slide(&s0, &w0, &line);
+            var s = 0u;
+            loop {
+                let y = top + i32(step * STRIDE + s);
+                if (y >= 0 && y <= bottom) {
+                    read_line(&line, image, y, left, channel, count.y);
+                    slide(&s0, &w0, &line);
+                    if (K > 2u) {
+                        slide(&s1, &w2, &line);
+                    }
+                    if (K > 4u) {
+                        slide(&s2, &w4, &line);
+                    }
+                    if (K > 6u) {
+                        slide(&s3, &w6, &line);
+                    }
+                }
                 swap_rows(&w0, &w1);
                 if (K > 2u) {
-                    slide(&s1, &w2, &line);
                     swap_rows(&w2, &w3);
                 }
                 if (K > 4u) {
-                    slide(&s2, &w4, &line);
                     swap_rows(&w4, &w5);
                 }
                 if (K > 6u) {
-                    slide(&s3, &w6, &line);
                     swap_rows(&w6, &w7);
+                }
+                s++;
+                if (s >= count.w) {
+                    break;
                 }
             }
         }
@@ -483,7 +509,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                 done = s6;
             }
             let row = (image * params.out_height + first + step + 1u - SETS) * params.out_width + column;
-            for (var i = 0u; i < min(count.z, params.out_width - column); i++) {
+            var i = 0u;
+            loop {
                 let position = row + i;
                 let other = load_other(position, quad);
                 let early = select(vec4<f32>(0.0), other, params.join == 2u);
@@ -503,6 +530,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                 sum += y;
                 output[position * params.y4 + quad] = repack(y + (other - early));
                 push_output(&done, done.c0);
+                i++;
+                if (i >= columns) {
+                    break;
+                }
             }
         }
         if (SETS > 6u) {
@@ -524,6 +555,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             s1 = s0;
         }
         s0 = Strip();
+        step++;
+        if (step >= rows + SETS - 1u) {
+            break;
+        }
     }
     if (params.squeeze == 1u) {
         let tile = ((image * params.tiles_y + tile_y) * params.tiles_x + id.y) * params.y4;

@@ -1,12 +1,23 @@
 // head_pool for adapters whose subgroups have at least eight lanes: the same result, bindings and weights.
 //
-// A workgroup's eight lanes, WG_X, run over all positions of an image, ROWS neighbours each at a time.
+// A workgroup's eight lanes, WG_X, run over all positions of an image, ROWS each at a time.
 // Grid: x over groups of COLS output quads, z over images.
 
 const COLS: u32 = 4u;
 const MAX_COLS: u32 = COLS;
 
 override WG_X: u32 = 8u;
+
+// Where the lane's rows start, and the input quad.
+struct Inputs {
+    starts: array<u32, ROWS>,
+    k: u32,
+    factor: f32,
+}
+
+fn input_quad(inputs: ptr<function, Inputs>, i: u32) -> vec4<f32> {
+    return unpack(input[(*inputs).starts[i] + (*inputs).k]) * (*inputs).factor;
+}
 
 @compute @workgroup_size(WG_X)
 fn main(
@@ -16,35 +27,44 @@ fn main(
 ) {
     let n = group.x * COLS;
     let first = group.z * params.pixels;
-    let last = params.pixels - 1u;
     let quads = min(params.rolled.y, params.cout4 - n);
     let columns = columns_of(lane, n, params.cout4);
     let factor = one(params.pixels);
     var totals: array<vec4<f32>, COLS>;
-    for (var start = 0u; start < params.pixels; start += WG_X * ROWS) {
-        let row = start + local.x * ROWS;
-        var starts: array<u32, ROWS>;
+    var start = 0u;
+    loop {
+        let tile_at = Positions(start, local.x, WG_X, params.pixels);
+        var inputs: Inputs;
         for (var i = 0u; i < ROWS; i++) {
-            starts[i] = (first + min(row + i, last)) * params.cin4;
+            inputs.starts[i] = (first + position(tile_at, i)) * params.cin4;
         }
+        inputs.factor = factor;
         var at = first_weights(lane, columns, params.cout4);
         var tile: Tile;
         bias(&tile, columns);
-        for (var k = 0u; k < params.cin4; k++) {
-            var x: Rows;
-            for (var i = 0u; i < ROWS; i++) {
-                x[i] = unpack(input[starts[i] + k]) * factor;
-            }
-            accumulate_quad(&tile, &x, at, params.cout4, factor);
+        var k = 0u;
+        loop {
+            inputs.k = k;
+            var w: Weights;
+            share_weights(&w, at, params.cout4, factor);
+            accumulate_quad(&tile, &w, &inputs, count_rows(tile_at, 0u), COLS);
             at += 4u * params.cout4;
+            k++;
+            if (k >= params.cin4) {
+                break;
+            }
         }
-        let used = min(params.rolled.x, params.pixels - min(row, params.pixels));
+        let used = min(params.rolled.x, count_rows(tile_at, local.x));
         for (var j = 0u; j < quads; j++) {
             var sum = totals[j];
             for (var i = 0u; i < used; i++) {
                 sum += activate(params.act, tile[j * ROWS + i]);
             }
             totals[j] = sum;
+        }
+        start += WG_X * ROWS;
+        if (start >= params.pixels) {
+            break;
         }
     }
     for (var j = 0u; j < quads; j++) {

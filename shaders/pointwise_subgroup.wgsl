@@ -8,6 +8,17 @@ override COLS: u32 = 8u;
 override WG_X: u32 = 8u;
 override GATE: u32 = 0u;
 
+// Where the lane's rows start, the input quad and what it is multiplied by.
+struct Inputs {
+    starts: array<u32, ROWS>,
+    k: u32,
+    scale: vec4<f32>,
+}
+
+fn input_quad(inputs: ptr<function, Inputs>, i: u32) -> vec4<f32> {
+    return unpack(input[(*inputs).starts[i] + (*inputs).k]) * (*inputs).scale;
+}
+
 @compute @workgroup_size(WG_X)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -17,29 +28,32 @@ fn main(
     let tile_row = group.x / params.tiles_n;
     let at_n = place(group.x - tile_row * params.tiles_n, COLS);
     let n = at_n.n;
-    let row = (tile_row * WG_X + local.x) * ROWS;
+    let tile_at = Positions(tile_row * WG_X * ROWS, local.x, WG_X, params.pixels);
     let first = group.z * params.pixels;
-    let last = params.pixels - 1u;
-    var starts: array<u32, ROWS>;
+    var inputs: Inputs;
     for (var i = 0u; i < ROWS; i++) {
-        starts[i] = (first + min(row + i, last)) * params.x4 + at_n.k0;
+        inputs.starts[i] = (first + position(tile_at, i)) * params.x4 + at_n.k0;
     }
     let columns = columns_of(lane, n, params.cout4);
     var at = first_weights(lane, columns, params.cout4);
     var tile: Tile;
     bias(&tile, columns);
     let factor = one(params.pixels);
-    for (var k = 0u; k < params.cin4; k++) {
-        var scale = vec4<f32>(factor);
+    var k = 0u;
+    loop {
+        inputs.k = k;
+        inputs.scale = vec4<f32>(factor);
         if (GATE == 1u) {
-            scale = unpack(gate[group.z * params.x4 + at_n.k0 + k]);
+            inputs.scale = unpack(gate[group.z * params.x4 + at_n.k0 + k]);
         }
-        var x: Rows;
-        for (var i = 0u; i < ROWS; i++) {
-            x[i] = unpack(input[starts[i] + k]) * scale;
-        }
-        accumulate_quad(&tile, &x, at, params.cout4, factor);
+        var w: Weights;
+        share_weights(&w, at, params.cout4, factor);
+        accumulate_quad(&tile, &w, &inputs, count_rows(tile_at, 0u), at_n.quads);
         at += 4u * params.cout4;
+        k++;
+        if (k >= params.cin4) {
+            break;
+        }
     }
-    store_tile(&tile, first + row, min(params.rolled.x, params.pixels - min(row, params.pixels)), n, at_n.quads);
+    store_tile(&tile, tile_at, first, n, at_n.quads);
 }

@@ -9,7 +9,7 @@ import { build } from 'esbuild';
 import { fingerprint, outlineOf } from './header.js';
 
 /** KB of 1000 bytes: the runtime is what a page loads before it can run the default model. */
-const LIMITS = { raw: 317, brotli: 110 };
+const LIMITS = { raw: 316, brotli: 110 };
 
 const here = import.meta.dirname;
 const [from, dist] = [path.join(here, 'build'), path.join(here, 'dist')];

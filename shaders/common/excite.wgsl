@@ -14,9 +14,14 @@ const HIDDEN = 256u;
 fn add_layer(e: Excite, sum: vec4<f32>, v: vec4<f32>, at: u32, stride: u32) -> vec4<f32> {
     var s = sum;
     var x = v;
-    for (var kk = 0u; kk < select(4u, e.four, ROLL == 1u); kk++) {
+    var kk = 0u;
+    loop {
         s = fma(unpack(layers[at + kk * stride]), x.xxxx, s);
         x = x.yzwx;
+        kk++;
+        if (kk >= select(4u, e.four, ROLL == 1u)) {
+            break;
+        }
     }
     return s;
 }

@@ -1,5 +1,5 @@
 //! The shaders' texts as programs carry them, since browsers download them: without comments, indentation, blank lines,
-//! the spaces that only part words from signs and the ends of lines behind other signs than `;`. Done while the crate
+//! the spaces that part no words or operators and the ends of lines behind other signs than `;`. Done while the crate
 //! compiles, on every target, so that tests see what browsers get.
 //! And as compilers get them, without what a key rules out.
 
@@ -34,11 +34,10 @@ pub(super) const fn shorten<const N: usize>(text: &str) -> ([u8; N], usize) {
         if line_is_empty && byte.is_ascii_whitespace() {
             continue;
         }
-        if byte == b' ' && at < text.len() && is_word(last) != is_word(text[at]) {
+        if byte == b' ' && at < text.len() && !must_part(last, text[at]) {
             continue;
         }
-        // Behind a statement's comment the last is a space.
-        if byte == b'\n' && !is_word(last) && last != b';' && last != b' ' {
+        if byte == b'\n' && !is_word(last) && last != b';' {
             line_is_empty = true;
             continue;
         }
@@ -52,9 +51,17 @@ pub(super) const fn shorten<const N: usize>(text: &str) -> ([u8; N], usize) {
     (short, len)
 }
 
-/// Whether two of them would run together.
+/// Whether two bytes would mean something else together.
+const fn must_part(last: u8, next: u8) -> bool {
+    is_word(last) && is_word(next) || is_sign(last) && is_sign(next)
+}
+
 const fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+const fn is_sign(byte: u8) -> bool {
+    matches!(byte, b'+' | b'-' | b'*' | b'/' | b'<' | b'>' | b'=' | b'&' | b'|' | b'!')
 }
 
 /// A short text without the branches that `value`, of the constants it knows, rules out: `if (NAME > 1u) { ... }`, or `==`,
@@ -77,7 +84,7 @@ pub(super) fn without_dead_branches(text: &str, value: &dyn Fn(&str) -> Option<u
 
 /// Where the branch that a text begins with ends, if it is dead.
 fn dead_branch(text: &str, value: &dyn Fn(&str) -> Option<u32>) -> Option<usize> {
-    let condition = &text[3..position(text, ") {")?];
+    let condition = &text[3..position(text, "){")?];
     let name = &condition[..condition.bytes().take_while(|&byte| is_word(byte)).count()];
     let compared = condition[name.len()..].strip_suffix('u')?;
     let (value, greater) = (value(name)?, compared.strip_prefix('>'));
@@ -115,10 +122,9 @@ mod tests {
     fn dead_branches_go() {
         let value = |name: &str| [("K", 3), ("ROLL", 1)].iter().find(|c| c.0 == name).map(|c| c.1);
         let live = |text: &str| without_dead_branches(text, &value);
-        assert_eq!(live("a;if(K>2u) {b;if(K>3u) {c;}}d;"), "a;if(K>2u) {b;}d;");
-        assert_eq!(live("if(ROLL==0u) {if(x) {b;}}if(ROLL==1u) {c;}"), "if(ROLL==1u) {c;}");
-        for text in ["if(K>left) {a;}", "if(SETS>1u) {a;}", "if(K==1u&&x) {a;}", "if(x) {a;}", "if(K==1u) {a;}else{b;}"]
-        {
+        assert_eq!(live("a;if(K>2u){b;if(K>3u){c;}}d;"), "a;if(K>2u){b;}d;");
+        assert_eq!(live("if(ROLL==0u){if(x){b;}}if(ROLL==1u){c;}"), "if(ROLL==1u){c;}");
+        for text in ["if(K>left){a;}", "if(SETS>1u){a;}", "if(K==1u&&x){a;}", "if(x){a;}", "if(K==1u){a;}else{b;}"] {
             assert_eq!(live(text), text);
         }
     }
@@ -132,7 +138,7 @@ mod tests {
     #[test]
     fn code_stays_and_the_rest_goes() {
         let text = "// what it is\n\n@must_use\nfn f(a: u32) -> u32 {\n    // half\n    let b = a;\n    return b - -2 / 4u; // down\n}\n";
-        let want = "@must_use\nfn f(a:u32) ->u32{let b=a;\nreturn b- -2/4u; \n}";
+        let want = "@must_use\nfn f(a:u32)->u32{let b=a;\nreturn b- -2/4u;\n}";
         let (short, len) = shorten::<100>(text);
         assert_eq!((str::from_utf8(&short[..len]), shorten::<0>(text).1), (Ok(want), want.len()));
     }
