@@ -110,7 +110,7 @@ const SOFTWARE: Variant = Variant { rows: 7, cols: 4, wg_x: 8, parts: 1, roll: t
 /// A software adapter's tile where subgroups may be used.
 const SOFTWARE_SUBGROUP: Variant =
     Variant { rows: 7, cols: 8, wg_x: 8, parts: 1, roll: true, subgroup: true, swap: false };
-/// The same for gated products, which have few outputs: as quick, and takes two thirds of the time to compile.
+/// The same for gated products, which have few outputs: up to a tenth slower, and takes two thirds of the time to compile.
 const NARROW_SUBGROUP: Variant = Variant { cols: 4, ..SOFTWARE_SUBGROUP };
 /// SwiftShader's tile.
 const SWAP: Variant = Variant { rows: 7, cols: 4, wg_x: 4, parts: 1, roll: false, subgroup: false, swap: true };
