@@ -10,7 +10,8 @@
 const HIDDEN = 256u;
 
 // sum + x times the 4 x 4 weights at `at`, `stride` apart. With ROLL = 1 the trip count comes from the uniform and
-// the loop stays rolled, which keeps the program small where each load is expanded.
+// the loop stays rolled, which keeps the program small where each load is expanded. Why it ends with its condition:
+// subgroup_tile.wgsl.
 fn add_layer(e: Excite, sum: vec4<f32>, v: vec4<f32>, at: u32, stride: u32) -> vec4<f32> {
     var s = sum;
     var x = v;
