@@ -4,8 +4,8 @@
 //
 // A workgroup owns `tile_size` consecutive positions of an image (for the mean all of them, one tile after the other)
 // and WG_X quads of output channels. It goes through the channels of d, WG_X quads at a time: lane x is one of these,
-// then an output quad. Grid: x over output channels, y over tiles, z over images. Weights as in depthwise.wgsl and
-// pointwise.wgsl.
+// then an output quad. Grid: x over output channels, y over tiles, z over images. How d and y are computed:
+// common/filter.wgsl, common/project.wgsl.
 
 struct Params {
     height: u32,
@@ -37,30 +37,16 @@ override STRIDE: u32 = 1u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<Stored>;
-@group(0) @binding(2) var<storage, read> filters: array<Stored>;
+@group(0) @binding(2) var<storage, read> first: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> output: array<Written>;
 @group(0) @binding(5) var<storage, read> residual: array<Stored>;
 @group(0) @binding(7) var<storage, read> weights: array<Stored>;
 
-// Quad `k` of d at a position of an image.
-fn filtered(image: u32, position: u32, k: u32) -> vec4<f32> {
+// The first tap of a position's window.
+fn corner(position: u32) -> vec2<i32> {
     let row = position / params.out_width;
-    let top = i32(row * STRIDE) - i32(params.pad_top);
-    let left = i32((position - row * params.out_width) * STRIDE) - i32(params.pad_left);
-    let bottom = i32(params.height) - 1;
-    let right = i32(params.width) - 1;
-    var d = unpack(filters[k]);
-    for (var ky = 0u; ky < params.kernel; ky++) {
-        let y = top + i32(ky);
-        let line = (image * params.height + u32(clamp(y, 0, bottom))) * params.width;
-        for (var kx = 0u; kx < K; kx++) {
-            let x = left + i32(kx);
-            let v = unpack(input[(line + u32(clamp(x, 0, right))) * params.x4 + k]);
-            let inside = y >= 0 && y <= bottom && x >= 0 && x <= right;
-            d = fma(unpack(filters[(ky * K + kx + 1u) * params.x4 + k]), select(vec4<f32>(0.0), v, inside), d);
-        }
-    }
-    return activate(params.filter_act, d);
+    let at = vec2<u32>(row, position - row * params.out_width) * STRIDE;
+    return vec2<i32>(at) - vec2<i32>(vec2<u32>(params.pad_top, params.pad_left));
 }
 
 // Stores output quad `n` of a position; gives what the mean is of.
@@ -81,8 +67,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
     let quad = min(n, params.y4 - 1u);
     let lane = local.y * WG_X;
     var total = vec4<f32>(0.0);
-    for (var first = group.y * params.tile_size; first < pixels; first += params.step) {
-        let positions = min(params.tile_size, pixels - first);
+    for (var begin = group.y * params.tile_size; begin < pixels; begin += params.step) {
+        let positions = min(params.tile_size, pixels - begin);
         var s0 = unpack(weights[quad]);
         var s1 = s0;
         var s2 = s0;
@@ -91,7 +77,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
             workgroupBarrier();
             let mine = min(chunk + local.x, params.x4 - 1u);
             for (var i = local.y; i < positions; i += WG_Y) {
-                tile[i * WG_X + local.x] = filtered(image, first + i, mine);
+                tile[i * WG_X + local.x] = filtered(image, corner(begin + i), mine);
             }
             workgroupBarrier();
             for (var k = 0u; k < min(WG_X, params.x4 - chunk); k++) {
@@ -109,7 +95,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
             }
         }
         for (var i = local.y; i < positions && n < params.y4; i += WG_Y) {
-            total += store(image * pixels + first + i, n, s0);
+            total += store(image * pixels + begin + i, n, s0);
             s0 = s1;
             s1 = s2;
             s2 = s3;

@@ -44,7 +44,7 @@ fn compute(image: u32, number: u32, n: u32, local: vec3<u32>) -> vec4<f32> {
     // A lane past the last quad computes that one again and stores nothing.
     let quad = min(n, params.c4 - 1u);
     surround(area, local);
-    expand_under(area, local, quad);
+    expand_under(area, local, quad, params.x4);
     workgroupBarrier();
 
     var sum = vec4<f32>(0.0);

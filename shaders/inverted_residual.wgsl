@@ -71,7 +71,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
     surround(area, local);
     for (var chunk = 0u; chunk < params.c4; chunk += WG_X) {
         let mine = min(chunk + local.x, params.c4 - 1u);
-        expand_under(area, local, mine);
+        expand_under(area, local, mine, params.x4);
         workgroupBarrier();
         for (var i = local.y; i < outputs; i += WG_Y) {
             let d = window_sum(area, row_column(i, area.size.y), local.x, mine);

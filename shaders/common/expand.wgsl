@@ -3,7 +3,8 @@
 //
 // A workgroup owns a tile of outputs. It computes e under the tile, as far as that lies in the image, and zeros around
 // the image (they pad e, not x): slot `position * WG_X + lane` of `tile`. Weights as in pointwise.wgsl and
-// depthwise.wgsl; the shader declares the uniform `params` and the bindings `input`, `expand` and `filters`.
+// depthwise.wgsl; the shader declares the uniform `params`, the bindings `expand` and `filters`, and where x lies: `source`
+// and `stored`.
 
 override K: u32 = 3u;
 override STRIDE: u32 = 1u;
@@ -49,24 +50,19 @@ fn surround(area: Area, local: vec3<u32>) {
     }
 }
 
-// The first quad in the input of position `i` inside the image.
-fn source(area: Area, i: u32) -> u32 {
-    let at = row_column(min(i, area.inside.x * area.inside.y - 1u), area.inside.y);
-    return (area.corner + at.x * params.width + at.y) * params.x4;
-}
-
-// Computes quad `quad` of e inside the image.
-fn expand_under(area: Area, local: vec3<u32>, quad: u32) {
+// Computes quad `quad` of e inside the image from x of `depth` quads.
+fn expand_under(area: Area, local: vec3<u32>, quad: u32, depth: u32) {
     let positions = area.inside.x * area.inside.y;
-    let source0 = source(area, local.y);
-    let source1 = source(area, local.y + WG_Y);
-    let source2 = source(area, local.y + 2u * WG_Y);
-    let source3 = source(area, local.y + 3u * WG_Y);
+    let end = positions - 1u;
+    let source0 = source(area, min(local.y, end));
+    let source1 = source(area, min(local.y + WG_Y, end));
+    let source2 = source(area, min(local.y + 2u * WG_Y, end));
+    let source3 = source(area, min(local.y + 3u * WG_Y, end));
     var e0 = unpack(expand[quad]);
     var e1 = e0;
     var e2 = e0;
     var e3 = e0;
-    for (var k = 0u; k < params.x4; k++) {
+    for (var k = 0u; k < depth; k++) {
         let at = (k * 4u + 1u) * params.c4 + quad;
         let w = mat4x4<f32>(
             unpack(expand[at]),
@@ -74,15 +70,15 @@ fn expand_under(area: Area, local: vec3<u32>, quad: u32) {
             unpack(expand[at + 2u * params.c4]),
             unpack(expand[at + 3u * params.c4]),
         );
-        e0 = add(e0, unpack(input[source0 + k]), w);
+        e0 = add(e0, stored(source0 + k), w);
         if (positions > WG_Y) {
-            e1 = add(e1, unpack(input[source1 + k]), w);
+            e1 = add(e1, stored(source1 + k), w);
         }
         if (positions > 2u * WG_Y) {
-            e2 = add(e2, unpack(input[source2 + k]), w);
+            e2 = add(e2, stored(source2 + k), w);
         }
         if (positions > 3u * WG_Y) {
-            e3 = add(e3, unpack(input[source3 + k]), w);
+            e3 = add(e3, stored(source3 + k), w);
         }
     }
     for (var i = local.y; i < positions; i += WG_Y) {

@@ -374,7 +374,7 @@ impl<'a> Operands<'a> {
                 offset: step as u64 * PARAMS_STRIDE,
                 size: std::num::NonZeroU64::new(at.launch.params.len() as u64),
             }),
-            Role::Weights | Role::NextWeights | Role::LastWeights => {
+            Role::Weights | Role::NextWeights | Role::ThirdWeights | Role::FrontWeights => {
                 let range = at.weights.iter().find(|w| w.0 == role);
                 range.map_or_else(spare, |w| self.weights.binding(w.1))
             }

@@ -79,6 +79,9 @@ const WIDE: Variant = Variant { quads: 16, lanes: 16 };
 /// Every row; all compute the same up to the order of the mean.
 pub const VARIANTS: &[Variant] = &[NARROW, WIDE];
 
+/// Workgroups that the tiles are small enough for, unless lanes were idle: fewer leave a GPU idle.
+const BUSY: usize = 32;
+
 /// How many times a row computes the depthwise convolution.
 pub fn slices(args: &Args, variant: &Variant) -> usize {
     args.c_out.div_ceil(4).div_ceil(variant.quads as usize)
@@ -108,8 +111,10 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
     let (x4, y4, pixels) = (args.c.div_ceil(4), args.c_out.div_ceil(4), window.out_h * window.out_w);
     let [inputs, outputs] = window.positions();
     indexable(NAME, (inputs * x4).max(outputs * y4) as u64)?;
-    // Tiles of one size, no larger than workgroup memory.
-    let tiles = pixels.div_ceil(variant.capacity());
+    let slices = slices(args, variant);
+    // Tiles of one size, no larger than workgroup memory; for the mean a workgroup has them all.
+    let busy = BUSY.div_ceil(slices * window.n).min(pixels.div_ceil(variant.lanes as usize));
+    let tiles = pixels.div_ceil(variant.capacity()).max(if args.pool { 1 } else { busy });
     let tile_size = pixels.div_ceil(tiles);
     let [height, width, out_height, out_width, pad_top, pad_left] = window.params();
     let [join, joined] = join_code(args.join);
@@ -133,7 +138,7 @@ pub fn launch_with(args: &Args, variant: &Variant) -> Result<Launch> {
         kernel: window.kernel as u32,
         pad: [0; 3],
     };
-    let groups = [slices(args, variant), if args.pool { 1 } else { tiles }, window.n];
+    let groups = [slices, if args.pool { 1 } else { tiles }, window.n];
     let key = KernelKey::new(NAME, &variant.consts(window));
     Ok(Launch { key, grid: grid(NAME, groups)?, params: bytemuck::bytes_of(&params).to_vec() })
 }

@@ -9,7 +9,7 @@ use super::{
     inverted_residual, pointwise, pool, resize_normalize, squeeze_excite,
 };
 #[cfg(not(feature = "web"))]
-use super::{excite_pointwise, l2_norm};
+use super::{excite_pointwise, l2_norm, sandglass};
 use std::borrow::Cow;
 
 /// A kernel family: one shader and what it binds.
@@ -89,14 +89,14 @@ pub const FAMILIES: &[Family] = &[
             Role::NextWeights,
         ],
         subgroup_lanes: 0,
-        parts: &[ACTIVATION, JOIN, fused::SHARED, fused::EXPAND, wgsl!("expand_depthwise.wgsl")],
+        parts: &[ACTIVATION, JOIN, fused::SHARED, fused::EXPAND, fused::EXPAND_INPUT, wgsl!("expand_depthwise.wgsl")],
         workgroup_bytes: |_| fused::BYTES,
     },
     Family {
         name: depthwise_pointwise::NAME,
         bindings: &[Role::Params, Role::Input, Role::Weights, Role::Output, Role::Residual, Role::NextWeights],
         subgroup_lanes: 0,
-        parts: &[ACTIVATION, JOIN, fused::SHARED, fused::PROJECT, wgsl!("depthwise_pointwise.wgsl")],
+        parts: &[ACTIVATION, JOIN, fused::SHARED, fused::FILTER, fused::PROJECT, wgsl!("depthwise_pointwise.wgsl")],
         workgroup_bytes: |_| fused::BYTES,
     },
     Family {
@@ -108,10 +108,43 @@ pub const FAMILIES: &[Family] = &[
             Role::Output,
             Role::Residual,
             Role::NextWeights,
-            Role::LastWeights,
+            Role::ThirdWeights,
         ],
         subgroup_lanes: 0,
-        parts: &[ACTIVATION, JOIN, fused::SHARED, fused::EXPAND, fused::PROJECT, wgsl!("inverted_residual.wgsl")],
+        parts: &[
+            ACTIVATION,
+            JOIN,
+            fused::SHARED,
+            fused::EXPAND,
+            fused::EXPAND_INPUT,
+            fused::PROJECT,
+            wgsl!("inverted_residual.wgsl"),
+        ],
+        workgroup_bytes: |_| fused::BYTES,
+    },
+    #[cfg(not(feature = "web"))]
+    Family {
+        name: sandglass::NAME,
+        bindings: &[
+            Role::Params,
+            Role::Input,
+            Role::Weights,
+            Role::Output,
+            Role::Residual,
+            Role::NextWeights,
+            Role::ThirdWeights,
+            Role::FrontWeights,
+        ],
+        subgroup_lanes: 0,
+        parts: &[
+            ACTIVATION,
+            JOIN,
+            fused::SHARED,
+            fused::FILTER,
+            fused::EXPAND,
+            fused::PROJECT,
+            wgsl!("sandglass.wgsl"),
+        ],
         workgroup_bytes: |_| fused::BYTES,
     },
     Family {

@@ -1,5 +1,5 @@
 //! What the families share that keep the tensors between convolutions in workgroup memory. Shaders:
-//! `shaders/common/fused.wgsl`, `expand.wgsl`, `project.wgsl`.
+//! `shaders/common/fused.wgsl`, `expand.wgsl`, `expand_input.wgsl`, `filter.wgsl`, `project.wgsl`.
 
 use super::Window;
 use super::depthwise::{MAX_KERNEL, Tiles};
@@ -8,6 +8,8 @@ use crate::error::{Error, Result};
 
 pub(super) const SHARED: &str = wgsl!("common/fused.wgsl");
 pub(super) const EXPAND: &str = wgsl!("common/expand.wgsl");
+pub(super) const EXPAND_INPUT: &str = wgsl!("common/expand_input.wgsl");
+pub(super) const FILTER: &str = wgsl!("common/filter.wgsl");
 pub(super) const PROJECT: &str = wgsl!("common/project.wgsl");
 /// Bytes of their workgroup memory.
 pub(super) const BYTES: u32 = 16_384;

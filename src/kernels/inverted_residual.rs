@@ -95,6 +95,8 @@ pub const VARIANTS: &[Variant] = &[WIDE, MEDIUM, NARROW];
 const MANY: usize = 384;
 /// Positions whose sums a lane keeps.
 const SUMS: usize = 8;
+/// Workgroups that the tiles are small enough for: fewer leave a GPU idle, more read the weights too often.
+const BUSY: usize = 16;
 /// The most output quads of a workgroup.
 const MAX_COLUMNS: usize = 128;
 
@@ -117,15 +119,21 @@ fn columns(args: &Args, variant: &Variant) -> [usize; 3] {
 
 /// A row's tiles, and how many positions of the expanded tensor they compute of each image.
 pub fn tiles(args: &Args, variant: &Variant) -> (Tiles, usize) {
-    let [_, _, lanes] = columns(args, variant);
-    let capacity = variant.capacity();
-    fused::tiles(&args.window, |span, outputs| span + outputs <= capacity && outputs <= SUMS * lanes)
+    let Window { n, out_h, out_w, .. } = args.window;
+    tiles_up_to(args, variant, (columns(args, variant)[0] * n * out_h * out_w).div_ceil(BUSY))
 }
 
-/// How many times each of the first two convolutions is computed.
+/// Tiles of at most so many positions.
+fn tiles_up_to(args: &Args, variant: &Variant, most: usize) -> (Tiles, usize) {
+    let most = most.min(SUMS * columns(args, variant)[2]);
+    fused::tiles(&args.window, |span, outputs| outputs <= most && span + outputs <= variant.capacity())
+}
+
+/// How many times tiles as large as can be compute each of the first two convolutions. Where those would be too few for a
+/// GPU, smaller ones repeat more, in less time.
 pub fn repeats(args: &Args, variant: &Variant) -> [f64; 2] {
     let slices = columns(args, variant)[0] as f64;
-    [slices * tiles(args, variant).1 as f64 / (args.window.h * args.window.w) as f64, slices]
+    [slices * tiles_up_to(args, variant, usize::MAX).1 as f64 / (args.window.h * args.window.w) as f64, slices]
 }
 
 /// The dispatch of the default row.

@@ -31,6 +31,7 @@ pub mod pointwise;
 pub mod pool;
 pub mod resize_normalize;
 mod rows;
+pub mod sandglass;
 pub mod squeeze_excite;
 mod storage;
 mod text;
@@ -59,12 +60,15 @@ pub enum Role {
     Residual = 5,
     /// `var<storage, read_write>`: squeeze partial sums; bound to a spare buffer where the key does not use it.
     Squeeze = 6,
-    /// `var<storage, read>`: bias and weights of the second of two or three convolutions.
+    /// `var<storage, read>`: bias and weights of the second of several convolutions.
     NextWeights = 7,
-    /// `var<storage, read>`: bias and weights of the third of three convolutions.
-    LastWeights = 8,
+    /// `var<storage, read>`: bias and weights of the third of several convolutions.
+    ThirdWeights = 8,
     /// `var<storage, read>`: the partial sums that squeeze-and-excitation averages, where they are not the first input.
     Sums = 9,
+    /// `var<storage, read>`: bias and weights of a convolution in front of the first; bound to a spare buffer where the
+    /// launch has none.
+    FrontWeights = 10,
 }
 
 /// Identifies a compiled pipeline: cache key, label, profile row and test id.

@@ -5,7 +5,7 @@ use super::depthwise::Tiles;
 use super::{AdapterClass, Launch};
 use super::{
     conv, depthwise, depthwise_pointwise, excite_pointwise, expand_depthwise, fused, global_pool, head_pool,
-    inverted_residual, pointwise, squeeze_excite,
+    inverted_residual, pointwise, sandglass, squeeze_excite,
 };
 use crate::error::Result;
 use std::fmt::Debug;
@@ -118,6 +118,7 @@ rows!(global_pool, global_pool::Variant, Launch, |l| l, |_, _| Vec::new());
 rows!(expand_depthwise, fused::Variant, Tiled, tiled, |args, row| vec![(args.c.div_ceil(4), row.quads)]);
 rows!(depthwise_pointwise, fused::Variant, Launch, |l| l, |args, row| vec![(args.c_out.div_ceil(4), row.quads)]);
 rows!(inverted_residual, fused::Variant, Launch, |l| l, |args, row| vec![(args.c_out.div_ceil(4), row.quads)]);
+rows!(sandglass, fused::Variant, Launch, |l| l, |args, row| vec![(args.c.div_ceil(4), row.quads)]);
 
 /// The rows of the longest table.
 pub fn most_rows() -> usize {
@@ -132,6 +133,7 @@ pub fn most_rows() -> usize {
         expand_depthwise::VARIANTS.len(),
         depthwise_pointwise::VARIANTS.len(),
         inverted_residual::VARIANTS.len(),
+        sandglass::VARIANTS.len(),
     ];
     tables.into_iter().max().unwrap_or(0)
 }

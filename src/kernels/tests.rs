@@ -40,6 +40,11 @@ fn launches() -> Vec<Launch> {
             for v in inverted_residual::VARIANTS {
                 all.push(inverted_residual::launch_with(&inverted_residual_args(window), v).unwrap());
             }
+            for v in sandglass::VARIANTS {
+                for front in [false, true] {
+                    all.push(sandglass::launch_with(&sandglass_args(window, front), v).unwrap());
+                }
+            }
         }
     }
     for v in conv::VARIANTS {
@@ -129,6 +134,14 @@ fn expand_depthwise_args(window: Window) -> expand_depthwise::Args {
 fn inverted_residual_args(window: Window) -> inverted_residual::Args {
     let (expand_act, filter_act, act, join) = (Activation::Swish, Activation::Relu6, Activation::Identity, Join::Add);
     inverted_residual::Args { window, c_in: 20, c: 120, c_out: 37, expand_act, filter_act, act, join }
+}
+
+fn sandglass_args(window: Window, front: bool) -> sandglass::Args {
+    let (filter_act, reduce_act, expand_act) = (Activation::Swish, Activation::Identity, Activation::Relu6);
+    let first = Window::over(Shape::new(window.n, window.h, window.w, 1), Padding::Same, window.kernel, 1);
+    let (first, [c_in, hidden, c]) = (first.filter(|_| front), [40, 14, 53]);
+    let (act, join) = (Activation::Identity, Join::Add);
+    sandglass::Args { first, window, c_in, hidden, c, filter_act, reduce_act, expand_act, act, join }
 }
 
 fn conv_args(n: usize, h: usize, kernel: usize, stride: usize) -> conv::Args {
@@ -369,6 +382,31 @@ fn rust_and_wgsl_agree_on_every_parameter() {
         kernel = "kernel"
     );
     check!(
+        sandglass,
+        height = "height",
+        width = "width",
+        out_height = "out_height",
+        out_width = "out_width",
+        pad_top = "pad_top",
+        pad_left = "pad_left",
+        first_top = "first_top",
+        first_left = "first_left",
+        x4 = "x4",
+        y4 = "y4",
+        c4 = "c4",
+        tile_h = "tile_h",
+        tile_w = "tile_w",
+        tiles_x = "tiles_x",
+        lanes = "lanes",
+        filter_act = "filter_act",
+        reduce_act = "reduce_act",
+        expand_act = "expand_act",
+        act = "act",
+        join = "join",
+        joined = "joined",
+        kernel = "kernel"
+    );
+    check!(
         conv,
         height = "height",
         width = "width",
@@ -530,7 +568,9 @@ fn computed(window: &Window, t: &depthwise::Tiles) -> usize {
 /// share of the tensor between two convolutions again.
 #[test]
 fn fused_tiles_fit_and_repeat_little() {
-    let variants = [expand_depthwise::VARIANTS, depthwise_pointwise::VARIANTS, inverted_residual::VARIANTS].concat();
+    let variants =
+        [expand_depthwise::VARIANTS, depthwise_pointwise::VARIANTS, inverted_residual::VARIANTS, sandglass::VARIANTS]
+            .concat();
     for v in &variants {
         assert_eq!(v.quads * v.lanes * 4 * 16, fused::BYTES, "four positions a lane");
     }
@@ -569,10 +609,30 @@ fn fused_tiles_fit_and_repeat_little() {
                 assert!(p.lanes as usize * 8 >= outputs(&t), "eight positions a lane: {p:?}");
                 let [expand, depthwise] = inverted_residual::repeats(&args, v);
                 assert_eq!(depthwise, f64::from(l.grid[0]));
-                assert_eq!(expand, depthwise * positions as f64 / (h * h) as f64);
+                let few = t.count() * 2 * l.grid[0] as usize <= 24;
+                let stated = depthwise * positions as f64 / (h * h) as f64;
+                assert!(expand == stated || few && expand < stated, "{h} {kernel} {stride} {v:?}: {t:?}");
                 // The rows that are chosen at that window, on maps of a network at its own resolution.
                 let narrow = v.quads * kernel as u32 <= 48 && kernel < 7 && c_out == 24;
                 assert!(!narrow || expand <= 3.0, "{h} {kernel} {stride} {v:?}: {expand}");
+            }
+            for (v, hidden) in sandglass::VARIANTS.iter().flat_map(|v| [(v, 16), (v, 47), (v, 208), (v, 436)]) {
+                let args = sandglass::Args { hidden, ..sandglass_args(window, true) };
+                if !sandglass::has(&args, v) {
+                    let (slots, lanes) = (v.quads as usize + hidden.div_ceil(4), 256 / hidden.div_ceil(4));
+                    assert!(slots * kernel * kernel * 16 > fused::BYTES as usize || lanes * 4 < kernel * kernel);
+                    assert!(matches!(sandglass::launch_with(&args, v), Err(Error::BadInput { .. })));
+                    continue;
+                }
+                let (t, positions) = sandglass::tiles(&args, v);
+                assert!(covers(&t) * (v.quads as usize + hidden.div_ceil(4)) * 16 <= fused::BYTES as usize, "{t:?}");
+                assert_eq!(positions, computed(&window, &t), "{h} {kernel} {stride} {v:?}");
+                let l = sandglass::launch_with(&args, v).unwrap();
+                let p: &sandglass::Params = bytemuck::from_bytes(&l.params);
+                assert_eq!(l.grid, [t.tiles_x as u32, t.tiles_y as u32, 2]);
+                assert!(p.lanes * p.y4 <= v.quads * v.lanes && p.lanes as usize * 4 >= covers(&t), "{p:?}");
+                let busy = window.out_h * window.out_w * 2 < 32 || t.count() * 2 >= 16;
+                assert!(busy, "{h} {kernel} {stride} {v:?}: {} workgroups", t.count() * 2);
             }
         }
     }

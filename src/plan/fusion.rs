@@ -1,5 +1,5 @@
 //! Which neighbouring convolutions become one dispatch, and which squeeze-and-excitations one with the convolution that
-//! they gate. The tensors between them then never exist: their bytes and a dispatch or two are saved, and what several
+//! they gate. The tensors between them then never exist: their bytes and some dispatches are saved, and what several
 //! workgroups need of them each of them computes.
 //!
 //! A convolution may have partners before and behind it ([`candidates`]); [`decide`] weighs every group and chooses those
@@ -8,6 +8,8 @@
 
 #[cfg(not(feature = "web"))]
 mod excite;
+#[cfg(not(feature = "web"))]
+mod sandglass;
 
 use super::Target;
 use super::convolution::kind;
@@ -44,9 +46,16 @@ pub struct Rates {
 impl Rates {
     /// Data sheet of a middle-class GPU (GeForce RTX 4070: 504 GB/s, 29.1 TFLOP/s), and the gap usual on such.
     pub const GPU: Self = Self { bytes_per_s: 504e9, madds_per_s: 14.6e12, gap_s: 3e-6 };
+
+    /// Seconds in which workgroups together read the same `bytes` each, from caches: one at 64 bytes a clock, at 2 GHz,
+    /// all at four times the memory's rate.
+    #[cfg(not(feature = "web"))]
+    fn cached_s(&self, workgroups: usize, bytes: usize) -> f64 {
+        bytes as f64 / 128e9_f64.min(4.0 * self.bytes_per_s / workgroups as f64)
+    }
 }
 
-/// Two or three convolutions, or squeeze-and-excitation and a convolution, each of which alone reads the one before it.
+/// Two to four convolutions, or squeeze-and-excitation and a convolution, each of which alone reads the one before it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Fusion {
     /// What their step computes, in order; the result of the last is stored. The mean over the positions is the last where
@@ -85,6 +94,8 @@ pub enum Verdict {
     Kept,
     /// What is repeated takes longer than what is saved.
     Dearer,
+    /// Every workgroup would read all of their weights, together for longer than another dispatch takes.
+    Wide,
     /// One of them is fused in another group.
     Taken,
     /// The adapter is a CPU, on which workgroup barriers are slow.
@@ -100,6 +111,7 @@ impl Verdict {
             Self::Fused => "fused",
             Self::Kept => "not fused: a value between them is asked for",
             Self::Dearer => "not fused: repeats more than it saves",
+            Self::Wide => "not fused: workgroups would read layers so wide for longer than another dispatch takes",
             Self::Taken => "not fused: one of them is fused in another group",
             Self::Software => "not fused: barriers are slow on a software adapter",
             Self::Off => "not fused: switched off",
@@ -116,6 +128,8 @@ pub(super) enum Args {
     // Browsers load programs that are smaller without it.
     #[cfg(not(feature = "web"))]
     ExcitePointwise(excite_pointwise::Args),
+    #[cfg(not(feature = "web"))]
+    Sandglass(crate::kernels::sandglass::Args),
 }
 
 /// Every group that has a kernel, with its verdict, in the order of the graph. `squeezed` nodes are also summed over tiles.
@@ -133,6 +147,7 @@ pub(super) fn decide(
             Fuse::None => Verdict::Off,
             Fuse::All => Verdict::Fused,
             Fuse::Auto if target.class != AdapterClass::Gpu => Verdict::Software,
+            Fuse::Auto if fusion.args.wide(target) => Verdict::Wide,
             Fuse::Auto if fusion.gain_s <= 0.0 => Verdict::Dearer,
             Fuse::Auto => Verdict::Fused,
         };
@@ -146,12 +161,13 @@ pub(super) fn decide(
 fn select(fusions: &mut [Fusion]) {
     let mut chains: Vec<Vec<usize>> = Vec::new();
     for i in (0..fusions.len()).filter(|&i| fusions[i].verdict == Verdict::Fused) {
-        let nodes = &fusions[i].nodes;
-        match chains.iter_mut().find(|chain| chain.iter().any(|&j| fusions[j].nodes.iter().any(|n| nodes.contains(n))))
-        {
-            Some(chain) => chain.push(i),
-            None => chains.push(vec![i]),
-        }
+        let shares = |&j: &usize| fusions[j].nodes.iter().any(|node| fusions[i].nodes.contains(node));
+        let (mut joined, apart): (Vec<_>, Vec<_>) = chains.into_iter().partition(|chain| chain.iter().any(shares));
+        joined.push(vec![i]);
+        let mut chain = joined.concat();
+        chain.sort_unstable();
+        chains = apart;
+        chains.push(chain);
     }
     for chain in chains {
         // Of the first n groups: what fusing the best of them saves, and how many come before those that share a node with
@@ -189,29 +205,43 @@ impl Args {
             Self::InvertedResidual(args) => args.c * (args.window.stride.pow(2) + 1),
             #[cfg(not(feature = "web"))]
             Self::ExcitePointwise(args) => args.excite.c,
+            #[cfg(not(feature = "web"))]
+            Self::Sandglass(args) => args.c * args.window.stride.pow(2),
         }
     }
 
-    /// The kernel's name, and how many times it computes the first two of the convolutions.
-    fn kernel(&self, target: &Target) -> (&'static str, [f64; 2]) {
+    /// The kernel's name, and how many times it computes the first three of the convolutions.
+    fn kernel(&self, target: &Target) -> (&'static str, [f64; 3]) {
         let class = target.class;
         match self {
             Self::ExpandDepthwise(args) => {
                 let computed = expand_depthwise::tiles(&args.window, &expand_depthwise::choose(args, class)).1;
                 let repeats = computed as f64 / (args.window.h * args.window.w) as f64;
-                (expand_depthwise::NAME, [repeats, 1.0])
+                (expand_depthwise::NAME, [repeats, 1.0, 1.0])
             }
             Self::DepthwisePointwise(args) => {
                 let slices = depthwise_pointwise::slices(args, &depthwise_pointwise::choose(args, class));
-                (depthwise_pointwise::NAME, [slices as f64, 1.0])
+                (depthwise_pointwise::NAME, [slices as f64, 1.0, 1.0])
             }
             Self::InvertedResidual(args) => {
-                (inverted_residual::NAME, inverted_residual::repeats(args, &inverted_residual::choose(args, class)))
+                let [expand, filter] = inverted_residual::repeats(args, &inverted_residual::choose(args, class));
+                (inverted_residual::NAME, [expand, filter, 1.0])
             }
             #[cfg(not(feature = "web"))]
             Self::ExcitePointwise(args) => {
-                (excite_pointwise::NAME, [args.workgroups(&excite_pointwise::choose(args, class)) as f64, 1.0])
+                (excite_pointwise::NAME, [args.workgroups(&excite_pointwise::choose(args, class)) as f64, 1.0, 1.0])
             }
+            #[cfg(not(feature = "web"))]
+            Self::Sandglass(args) => (crate::kernels::sandglass::NAME, sandglass::repeats(args, class)),
+        }
+    }
+
+    /// Whether two smaller groups are better at any resolution.
+    fn wide(&self, _target: &Target) -> bool {
+        match self {
+            #[cfg(not(feature = "web"))]
+            Self::Sandglass(args) => sandglass::wide(args, _target),
+            _ => false,
         }
     }
 
@@ -235,6 +265,10 @@ fn candidates(graph: &Graph, shapes: &[Shape], squeezed: &[bool], target: &Targe
             search.inverted_residual(last),
             #[cfg(not(feature = "web"))]
             excite::search(&search, last, &fusions, target.class),
+            #[cfg(not(feature = "web"))]
+            sandglass::search(&search, last, target.class, false),
+            #[cfg(not(feature = "web"))]
+            sandglass::search(&search, last, target.class, true),
         ];
         let weigh = |(nodes, args)| weigh(graph, shapes, target, nodes, args);
         fusions.extend(found.into_iter().flatten().map(weigh));

@@ -229,6 +229,8 @@ impl Lowering<'_> {
                 reads.push((Role::Sums, sums));
                 (self.launch(&excite_pointwise::Args { excite, ..*args })?, None)
             }
+            #[cfg(not(feature = "web"))]
+            fusion::Args::Sandglass(args) => (self.launch(args)?, None),
         };
         let others = fusion.nodes[1..].iter().flat_map(|&node| &self.graph.nodes[node].inputs[1..]);
         let others = others.filter(|other| !fusion.nodes.contains(other));
@@ -236,11 +238,15 @@ impl Lowering<'_> {
         self.push_without_weights(id, launch, reads, ValueKind::Node(id), self.shapes[id])?;
         let roles = match &fusion.args {
             #[cfg(not(feature = "web"))]
-            fusion::Args::ExcitePointwise(_) => [Role::NextWeights, Role::Weights, Role::LastWeights],
-            _ => [Role::Weights, Role::NextWeights, Role::LastWeights],
+            fusion::Args::ExcitePointwise(_) => &[Role::NextWeights, Role::Weights][..],
+            #[cfg(not(feature = "web"))]
+            fusion::Args::Sandglass(args) if args.first.is_some() => {
+                &[Role::FrontWeights, Role::Weights, Role::NextWeights, Role::ThirdWeights]
+            }
+            _ => &[Role::Weights, Role::NextWeights, Role::ThirdWeights],
         };
         for (&node, role) in fusion.nodes.iter().zip(roles) {
-            self.add_weights(node, role);
+            self.add_weights(node, *role);
         }
         if let Some(tiles) = tiles {
             self.add_sums(fusion.nodes[1], tiles);

@@ -1,7 +1,7 @@
 //! Squeeze-and-excitation and the convolution that it gates, as a group of [`super`]. Browsers load programs that are
 //! smaller without it.
 
-use super::{Args, Fusion, Rates, Search, is_product};
+use super::{Args, Fusion, Search, is_product};
 use crate::graph::{Conv2d, ConvKind, NodeId, Op};
 use crate::kernels::{AdapterClass, depthwise, excite_pointwise, expand_depthwise, squeeze_excite};
 use crate::plan::Target;
@@ -52,12 +52,6 @@ fn tiles(search: &Search<'_>, id: NodeId, before: &[Fusion], class: AdapterClass
 /// squeeze-and-excitation in a workgroup an image.
 pub(super) fn reads_again(args: &excite_pointwise::Args, target: &Target) -> f64 {
     let n = args.excite.n;
-    let seconds = |groups| cached_s(&target.rates, groups, args.bytes(target.dtype.bytes() as usize));
+    let seconds = |groups| target.rates.cached_s(groups, args.bytes(target.dtype.bytes() as usize));
     seconds(n * args.workgroups(&excite_pointwise::choose(args, target.class))) - seconds(n)
-}
-
-/// Seconds in which workgroups together read the same `bytes` each, from caches: one at 64 bytes a clock, at 2 GHz,
-/// all at four times the memory's rate.
-fn cached_s(rates: &Rates, workgroups: usize, bytes: usize) -> f64 {
-    bytes as f64 / 128e9_f64.min(4.0 * rates.bytes_per_s / workgroups as f64)
 }

@@ -6,7 +6,7 @@ use mbconv::Shape;
 use mbconv::graph::{Activation, Conv2d, Join, Op};
 use mbconv::kernels::{
     Channels, depthwise, depthwise_pointwise, excite_pointwise, expand_depthwise, inverted_residual, pointwise,
-    squeeze_excite,
+    sandglass, squeeze_excite,
 };
 use mbconv::plan::Fuse;
 use mbconv::tensor::Padding;
@@ -165,6 +165,60 @@ fn inverted_residual_rows() {
                     let args = inverted_residual::Args { window, c_in, c, c_out, expand_act, filter_act, act, join };
                     (inverted_residual::launch_with(&args, variant).unwrap(), None)
                 });
+            }
+        }
+    }
+}
+
+#[test]
+fn sandglass_rows() {
+    for gpu in gpus() {
+        for variant in sandglass::VARIANTS {
+            for (i, (kernel, stride, padding, [h, w])) in windows().into_iter().enumerate() {
+                // Each takes a software adapter seconds to compile: wide windows have one of the two.
+                let fronts = [kernel == 3 || stride == 1, kernel == 3 || stride == 2];
+                for front in [false, true].into_iter().filter(|&front| fronts[usize::from(front)]) {
+                    let x = Shape::new(turn([1, 3, 2], i), h, w, turn([16, 30, 23, 21], i));
+                    // Few reduced channels, and of wide windows no more than find room.
+                    let (c, hidden) = (turn([18, 33, 24, 70], i), turn([3, 15, 8], i + usize::from(front)));
+                    let hidden = if kernel == 3 && i % 5 == 1 { 4 * hidden + 1 } else { hidden };
+                    let (c_in, c) = (x.c.max(hidden + 1), c.max(hidden + 1));
+                    let x = Shape { c: c_in, ..x };
+                    let (join, act) = (turn([Join::None, Join::Add, Join::AddFirst(5)], i), Activation::Identity);
+                    let [filter_act, reduce_act, expand_act] = [0, 3, 5].map(|k| turn(ACTIVATIONS, i + k));
+                    let mut b = Bench { fuse: Fuse::All, ..Bench::new(x) };
+                    let mut inputs = Vec::new();
+                    if join.is_some() {
+                        inputs.push(b.conv(&[0], c_in, 1, plain(c, kernel, stride, padding, Activation::Identity)));
+                    }
+                    let filtered = if front {
+                        b.conv(&[0], c_in, c_in, plain(c_in, kernel, 1, Padding::Same, filter_act))
+                    } else {
+                        0
+                    };
+                    let reduced = b.conv(&[filtered], c_in, 1, plain(hidden, 1, 1, padding, reduce_act));
+                    inputs.insert(0, b.conv(&[reduced], hidden, 1, plain(c, 1, 1, padding, expand_act)));
+                    b.conv(&inputs, c, c, Conv2d { join, ..plain(c, kernel, stride, padding, act) });
+                    let acts = format!("{filter_act:?} {reduce_act:?} {expand_act:?}");
+                    let label = format!("sandglass {x} {hidden} {c} {padding:?} {front} {acts} {join:?}");
+                    b.check(&gpu, &label, |_| {
+                        let window = slide(padding, Shape { c, ..x }, kernel, stride);
+                        let first = front.then(|| slide(Padding::Same, x, kernel, 1));
+                        let args = sandglass::Args {
+                            first,
+                            window,
+                            c_in,
+                            hidden,
+                            c,
+                            filter_act,
+                            reduce_act,
+                            expand_act,
+                            act,
+                            join,
+                        };
+                        (sandglass::launch_with(&args, variant).unwrap(), None)
+                    });
+                }
             }
         }
     }
