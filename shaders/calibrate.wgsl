@@ -1,7 +1,7 @@
 // What an adapter can do at best: the measure of every dispatch in a profile. Not part of any network.
 
-@group(0) @binding(0) var<storage, read> source: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> copied: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> source: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> copied: array<vec4f>;
 
 override WG: u32 = 64;
 // Rounds of `multiply_add`, of 32 multiply-adds each.
@@ -9,13 +9,13 @@ override ROUNDS: u32 = 1;
 
 // Memory: every value is read once and written once.
 @compute @workgroup_size(WG)
-fn copy(@builtin(global_invocation_id) id: vec3<u32>) {
+fn copy(@builtin(global_invocation_id) id: vec3u) {
     copied[id.x] = source[id.x];
 }
 
 // Arithmetic: eight independent sums of four values, without memory.
 @compute @workgroup_size(WG)
-fn multiply_add(@builtin(global_invocation_id) id: vec3<u32>) {
+fn multiply_add(@builtin(global_invocation_id) id: vec3u) {
     let x = source[id.x % 64u];
     var a = x;
     var b = x + 1.0;
@@ -41,5 +41,5 @@ fn multiply_add(@builtin(global_invocation_id) id: vec3<u32>) {
 // Nothing but depending on the dispatch before.
 @compute @workgroup_size(1)
 fn count() {
-    copied[0] += vec4<f32>(1.0);
+    copied[0] += vec4f(1.0);
 }

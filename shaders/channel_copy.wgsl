@@ -25,20 +25,20 @@ override WG_Y: u32 = 8u;
 @group(0) @binding(5) var<storage, read> residual: array<Stored>;
 
 @compute @workgroup_size(WG_X, WG_Y)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3u) {
     if (id.x >= params.y4 || id.y >= params.pixels) {
         return;
     }
     let position = id.z * params.pixels + id.y;
     let run = params.channels / params.groups;
     // The last component is the newest: four turns bring each to its place.
-    var y = vec4<f32>(0.0);
+    var y = vec4f(0.0);
     for (var i = 0u; i < 4u; i++) {
         // Channels past the last repeat it.
         let c = min(4u * id.x + i, params.channels - 1u);
         let column = c / params.groups;
         let s = (c - column * params.groups) * run + column;
-        var quad: vec4<f32>;
+        var quad: vec4f;
         var lane = params.first + s;
         if (s < params.from_a) {
             quad = unpack(input[position * params.a4 + lane / 4u]);
@@ -46,7 +46,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             lane = s - params.from_a;
             quad = unpack(residual[position * params.b4 + lane / 4u]);
         }
-        y = vec4<f32>(y.yzw, quad[lane % 4u]);
+        y = vec4f(y.yzw, quad[lane % 4u]);
     }
     output[position * params.y4 + id.x] = repack(y);
 }

@@ -7,7 +7,7 @@
 override WG_X: u32 = 8u;
 
 @compute @workgroup_size(WG_X)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3u) {
     let tile_column = id.x / params.tiles_n;
     let tile_n = id.x - tile_column * params.tiles_n;
     let at_n = place(tile_n, COLS);
@@ -34,7 +34,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                     let x = left + i32(kx * DILATION + i * STRIDE);
                     let v = unpack(input[(line + u32(clamp(x, 0, right))) * params.x4 + at_n.k0 + k]);
                     let inside = y >= 0 && y <= bottom && x >= 0 && x <= right;
-                    rows = push_row(rows, select(vec4<f32>(0.0), v, inside));
+                    rows = push_row(rows, select(vec4f(0.0), v, inside));
                 }
                 let at = (((ky * K + kx) * params.cin4 + k) * 4u + 1u) * params.cout4;
                 tile = accumulate_quad(tile, rows, at, n, params.cout4, count);

@@ -9,22 +9,22 @@ override WG_X: u32 = 8u;
 
 // Where the windows of the lane's rows start, the tap and the first input quad.
 struct Inputs {
-    corners: array<vec2<i32>, ROWS>,
+    corners: array<vec2i, ROWS>,
     tap: Tap,
     image: u32,
     k0: u32,
     factor: f32,
 }
 
-fn input_quad(inputs: ptr<function, Inputs>, i: u32) -> vec4<f32> {
+fn input_quad(inputs: ptr<function, Inputs>, i: u32) -> vec4f {
     let at = (*inputs).corners[i] + (*inputs).tap.at;
     return load((*inputs).image, at, (*inputs).k0 + (*inputs).tap.quad) * (*inputs).factor;
 }
 
 @compute @workgroup_size(WG_X)
 fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(local_invocation_id) local: vec3u,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
     let tile_row = group.x / params.tiles_n;

@@ -3,7 +3,7 @@
 override WG_X: u32 = 4u;
 
 @compute @workgroup_size(WG_X)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) id: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) id: u32) {
     let lane = id & 3u;
     let tile = place(group.y, 4u);
     let pixels = params.out_height * params.out_width;
@@ -20,9 +20,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     var at = column + params.cout4;
     var s = biased(column);
     // One loop over taps and input quads: each loop more would carry all sums once more.
-    var tap = Tap(vec2<i32>(0), 0u);
+    var tap = Tap(vec2i(0), 0u);
     for (var left = K * K * params.cin4; left > 0u; left--) {
-        let w = weights_at(at, params.cout4, vec4<f32>(1.0));
+        let w = weights_at(at, params.cout4, vec4f(1.0));
         let quad = tile.k0 + tap.quad;
         s.s0 = add(s.s0, load(group.z, c0 + tap.at, quad), w);
         s.s1 = add(s.s1, load(group.z, c1 + tap.at, quad), w);

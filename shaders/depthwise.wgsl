@@ -33,7 +33,7 @@ struct Params {
     join: u32,
     joined: u32,
     // K, or K * K where ROLL = 1; SPAN, COLS, STRIDE.
-    rolled: vec4<u32>,
+    rolled: vec4u,
 }
 
 override WG_X: u32 = 8u;
@@ -55,55 +55,55 @@ override SPAN: u32 = (COLS - 1u) * STRIDE + K;
 @group(0) @binding(2) var<storage, read> weights: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> output: array<Written>;
 @group(0) @binding(5) var<storage, read> residual: array<Stored>;
-@group(0) @binding(6) var<storage, read_write> squeeze: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> squeeze: array<vec4f>;
 
 // Sums of COLS neighbouring outputs.
 struct Strip {
-    c0: vec4<f32>,
-    c1: vec4<f32>,
-    c2: vec4<f32>,
-    c3: vec4<f32>,
-    c4: vec4<f32>,
-    c5: vec4<f32>,
-    c6: vec4<f32>,
+    c0: vec4f,
+    c1: vec4f,
+    c2: vec4f,
+    c3: vec4f,
+    c4: vec4f,
+    c5: vec4f,
+    c6: vec4f,
 }
 
 // One row of the filter, K in use.
 struct Taps {
-    t0: vec4<f32>,
-    t1: vec4<f32>,
-    t2: vec4<f32>,
-    t3: vec4<f32>,
-    t4: vec4<f32>,
-    t5: vec4<f32>,
-    t6: vec4<f32>,
+    t0: vec4f,
+    t1: vec4f,
+    t2: vec4f,
+    t3: vec4f,
+    t4: vec4f,
+    t5: vec4f,
+    t6: vec4f,
 }
 
 // SPAN neighbouring inputs.
 struct Line {
-    x0: vec4<f32>,
-    x1: vec4<f32>,
-    x2: vec4<f32>,
-    x3: vec4<f32>,
-    x4: vec4<f32>,
-    x5: vec4<f32>,
-    x6: vec4<f32>,
-    x7: vec4<f32>,
-    x8: vec4<f32>,
-    x9: vec4<f32>,
-    x10: vec4<f32>,
-    x11: vec4<f32>,
-    x12: vec4<f32>,
-    x13: vec4<f32>,
-    x14: vec4<f32>,
-    x15: vec4<f32>,
-    x16: vec4<f32>,
-    x17: vec4<f32>,
-    x18: vec4<f32>,
+    x0: vec4f,
+    x1: vec4f,
+    x2: vec4f,
+    x3: vec4f,
+    x4: vec4f,
+    x5: vec4f,
+    x6: vec4f,
+    x7: vec4f,
+    x8: vec4f,
+    x9: vec4f,
+    x10: vec4f,
+    x11: vec4f,
+    x12: vec4f,
+    x13: vec4f,
+    x14: vec4f,
+    x15: vec4f,
+    x16: vec4f,
+    x17: vec4f,
+    x18: vec4f,
 }
 
 // Puts `v` behind the others; the first, which makes room, is returned.
-fn push_tap(w: ptr<function, Taps>, v: vec4<f32>) -> vec4<f32> {
+fn push_tap(w: ptr<function, Taps>, v: vec4f) -> vec4f {
     let first = (*w).t0;
     (*w).t0 = v;
     if (K > 1u) {
@@ -139,7 +139,7 @@ fn swap_rows(a: ptr<function, Taps>, b: ptr<function, Taps>) {
     *b = first;
 }
 
-fn push_input(l: ptr<function, Line>, v: vec4<f32>) {
+fn push_input(l: ptr<function, Line>, v: vec4f) {
     (*l).x0 = v;
     if (SPAN > 1u) {
         (*l).x0 = (*l).x1;
@@ -215,7 +215,7 @@ fn push_input(l: ptr<function, Line>, v: vec4<f32>) {
     }
 }
 
-fn push_output(s: ptr<function, Strip>, v: vec4<f32>) {
+fn push_output(s: ptr<function, Strip>, v: vec4f) {
     (*s).c0 = v;
     if (COLS > 1u) {
         (*s).c0 = (*s).c1;
@@ -243,7 +243,7 @@ fn push_output(s: ptr<function, Strip>, v: vec4<f32>) {
     }
 }
 
-fn dot_taps(sum: vec4<f32>, w: ptr<function, Taps>, x0: vec4<f32>, x1: vec4<f32>, x2: vec4<f32>, x3: vec4<f32>, x4: vec4<f32>, x5: vec4<f32>, x6: vec4<f32>) -> vec4<f32> {
+fn dot_taps(sum: vec4f, w: ptr<function, Taps>, x0: vec4f, x1: vec4f, x2: vec4f, x3: vec4f, x4: vec4f, x5: vec4f, x6: vec4f) -> vec4f {
     var s = fma((*w).t0, x0, sum);
     if (K > 1u) {
         s = fma((*w).t1, x1, s);
@@ -313,18 +313,18 @@ fn slide(s: ptr<function, Strip>, w: ptr<function, Taps>, l: ptr<function, Line>
 }
 
 // The inputs of the filters at `channel` of a position.
-fn load(position: u32, channel: u32) -> vec4<f32> {
+fn load(position: u32, channel: u32) -> vec4f {
     let start = position * params.x4;
     if (SHIFT > 0u) {
         let before = unpack(input[start + max(channel, 1u) - 1u]);
         let here = unpack(input[start + min(channel, params.x4 - 1u)]);
         if (SHIFT == 1u) {
-            return vec4<f32>(before.w, here.xyz);
+            return vec4f(before.w, here.xyz);
         }
         if (SHIFT == 2u) {
-            return vec4<f32>(before.zw, here.xy);
+            return vec4f(before.zw, here.xy);
         }
-        return vec4<f32>(before.yzw, here.x);
+        return vec4f(before.yzw, here.x);
     }
     return unpack(input[start + channel]);
 }
@@ -336,25 +336,25 @@ fn read_line(l: ptr<function, Line>, image: u32, y: i32, left: i32, channel: u32
     for (var i = 0u; i < span; i++) {
         let x = left + i32(i);
         let v = load(start + u32(clamp(x, 0, right)), channel);
-        push_input(l, select(vec4<f32>(0.0), v, x >= 0 && x <= right));
+        push_input(l, select(vec4f(0.0), v, x >= 0 && x <= right));
     }
 }
 
 // What joins an output quad.
-fn load_other(position: u32, quad: u32) -> vec4<f32> {
+fn load_other(position: u32, quad: u32) -> vec4f {
     if (RESIDUAL == 1u) {
         return first_channels(unpack(residual[position * params.y4 + quad]), quad, params.joined);
     }
-    return vec4<f32>(0.0);
+    return vec4f(0.0);
 }
 
 @compute @workgroup_size(WG_X, WG_Y)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3u) {
     let channel = id.x;
     if (channel >= params.c4 || id.y >= params.tiles_x) {
         return;
     }
-    var count = vec4<u32>(K, SPAN, COLS, STRIDE);
+    var count = vec4u(K, SPAN, COLS, STRIDE);
     var taps = K;
     if (ROLL == 1u) {
         count = params.rolled;
@@ -425,8 +425,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     // Whole quads of the input in front of the filters' outputs, and the first of these.
     let kept4 = select(0u, params.x4 - u32(SHIFT > 0u), KEEP == 1u);
     let quad = kept4 + channel;
-    var sum = vec4<f32>(0.0);
-    var kept_sum = vec4<f32>(0.0);
+    var sum = vec4f(0.0);
+    var kept_sum = vec4f(0.0);
     let columns = min(count.z, params.out_width - column);
     var step = 0u;
     loop {
@@ -513,13 +513,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             loop {
                 let position = row + i;
                 let other = load_other(position, quad);
-                let early = select(vec4<f32>(0.0), other, params.join == 2u);
+                let early = select(vec4f(0.0), other, params.join == 2u);
                 var y = activate(params.act, done.c0 + bias + early);
                 if (KEEP == 1u) {
                     // The input's position is the output's.
                     if (SHIFT > 0u && channel == 0u) {
                         let tail = unpack(input[position * params.x4 + quad]);
-                        y = select(y, tail, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(SHIFT));
+                        y = select(y, tail, vec4u(0u, 1u, 2u, 3u) < vec4u(SHIFT));
                     }
                     if (channel < kept4) {
                         let x = unpack(input[position * params.x4 + channel]);

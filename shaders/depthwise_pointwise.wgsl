@@ -43,14 +43,14 @@ override STRIDE: u32 = 1u;
 @group(0) @binding(7) var<storage, read> weights: array<Stored>;
 
 // The first tap of a position's window.
-fn corner(position: u32) -> vec2<i32> {
+fn corner(position: u32) -> vec2i {
     let row = position / params.out_width;
-    let at = vec2<u32>(row, position - row * params.out_width) * STRIDE;
-    return vec2<i32>(at) - vec2<i32>(vec2<u32>(params.pad_top, params.pad_left));
+    let at = vec2u(row, position - row * params.out_width) * STRIDE;
+    return vec2i(at - vec2u(params.pad_top, params.pad_left));
 }
 
 // Stores output quad `n` of a position; gives what the mean is of.
-fn store(position: u32, n: u32, sum: vec4<f32>) -> vec4<f32> {
+fn store(position: u32, n: u32, sum: vec4f) -> vec4f {
     let y = projected(position, n, sum);
     if (params.pool == 0u) {
         output[position * params.y4 + n] = repack(y);
@@ -59,14 +59,14 @@ fn store(position: u32, n: u32, sum: vec4<f32>) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WG_X, WG_Y)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
     let image = group.z;
     let pixels = params.out_height * params.out_width;
     // A lane past the last output quad computes that one again and stores nothing.
     let n = group.x * WG_X + local.x;
     let quad = min(n, params.y4 - 1u);
     let lane = local.y * WG_X;
-    var total = vec4<f32>(0.0);
+    var total = vec4f(0.0);
     for (var begin = group.y * params.tile_size; begin < pixels; begin += params.step) {
         let positions = min(params.tile_size, pixels - begin);
         var s0 = unpack(weights[quad]);

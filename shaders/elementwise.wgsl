@@ -23,7 +23,7 @@ override WG_Y: u32 = 8u;
 @group(0) @binding(5) var<storage, read> residual: array<Stored>;
 
 @compute @workgroup_size(WG_X, WG_Y)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3u) {
     if (id.x >= params.c4 || id.y >= params.pixels) {
         return;
     }

@@ -9,25 +9,25 @@ const GATES_IN_MEMORY = true;
 // 16,384 bytes, all that the web grants: the gates and behind them what they are computed with; then the sums of lanes
 // y > 0.
 const SLOTS = 1024u;
-var<workgroup> memory: array<vec4<f32>, SLOTS>;
+var<workgroup> memory: array<vec4f, SLOTS>;
 
 @group(0) @binding(7) var<storage, read> layers: array<Stored>;
-@group(0) @binding(9) var<storage, read> sums: array<vec4<f32>>;
+@group(0) @binding(9) var<storage, read> sums: array<vec4f>;
 
-fn keep(image: u32, c: u32, v: vec4<f32>) {
+fn keep(image: u32, c: u32, v: vec4f) {
     memory[c] = v;
 }
 
-fn kept(image: u32, c: u32) -> vec4<f32> {
+fn kept(image: u32, c: u32) -> vec4f {
     return memory[c];
 }
 
-fn gate_quad(image: u32, k: u32) -> vec4<f32> {
+fn gate_quad(image: u32, k: u32) -> vec4f {
     return memory[k];
 }
 
 @compute @workgroup_size(WG_X, PARTS)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(local_invocation_id) local: vec3u) {
     let lanes = WG_X * PARTS;
     let lane = local.y * WG_X + local.x;
     let gates = id.z * params.x4;

@@ -35,11 +35,11 @@ struct Params {
 @group(0) @binding(2) var<storage, read> expand: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> output: array<Written>;
 @group(0) @binding(5) var<storage, read> residual: array<Stored>;
-@group(0) @binding(6) var<storage, read_write> squeeze: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> squeeze: array<vec4f>;
 @group(0) @binding(7) var<storage, read> filters: array<Stored>;
 
 // Computes a tile of an image; gives the sum of the lane's outputs.
-fn compute(image: u32, number: u32, n: u32, local: vec3<u32>) -> vec4<f32> {
+fn compute(image: u32, number: u32, n: u32, local: vec3u) -> vec4f {
     let area = area_of(image, number);
     // A lane past the last quad computes that one again and stores nothing.
     let quad = min(n, params.c4 - 1u);
@@ -47,17 +47,17 @@ fn compute(image: u32, number: u32, n: u32, local: vec3<u32>) -> vec4<f32> {
     expand_under(area, local, quad, params.x4);
     workgroupBarrier();
 
-    var sum = vec4<f32>(0.0);
+    var sum = vec4f(0.0);
     for (var i = local.y; i < area.size.x * area.size.y; i += WG_Y) {
         let place = row_column(i, area.size.y);
         let d = window_sum(area, place, local.x, quad);
         let position = area.first + place;
         let at = ((image * params.out_height + position.x) * params.out_width + position.y) * params.c4 + quad;
-        var other = vec4<f32>(0.0);
+        var other = vec4f(0.0);
         if (params.join > 0u) {
             other = first_channels(unpack(residual[at]), quad, params.joined);
         }
-        let early = select(vec4<f32>(0.0), other, params.join == 2u);
+        let early = select(vec4f(0.0), other, params.join == 2u);
         let y = activate(params.act, d + early);
         sum += y;
         if (n < params.c4 && params.pool == 0u) {
@@ -68,10 +68,10 @@ fn compute(image: u32, number: u32, n: u32, local: vec3<u32>) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WG_X, WG_Y)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
     let n = group.x * WG_X + local.x;
     let tiles = params.tiles_y * params.tiles_x;
-    var sum = vec4<f32>(0.0);
+    var sum = vec4f(0.0);
     for (var t = group.y; t < select(group.y + 1u, tiles, params.pool == 1u); t++) {
         sum += compute(group.z, t, n, local);
         workgroupBarrier();

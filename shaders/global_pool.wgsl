@@ -17,20 +17,20 @@ override PARTS: u32 = 1u;
 @group(0) @binding(1) var<storage, read> input: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> output: array<Written>;
 
-var<workgroup> shared_sums: array<vec4<f32>, WG_X * PARTS>;
+var<workgroup> shared_sums: array<vec4f, WG_X * PARTS>;
 
 @compute @workgroup_size(WG_X, PARTS)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(local_invocation_id) local: vec3u) {
     let channel = min(id.x, params.c4 - 1u);
     let first = id.z * params.pixels * params.c4 + channel;
-    var sum = vec4<f32>(0.0);
+    var sum = vec4f(0.0);
     for (var p = local.y; p < params.pixels; p += PARTS) {
         sum += unpack(input[first + p * params.c4]);
     }
     if (PARTS > 1u) {
         shared_sums[local.y * WG_X + local.x] = sum;
         workgroupBarrier();
-        sum = vec4<f32>(0.0);
+        sum = vec4f(0.0);
         for (var part = 0u; part < PARTS; part++) {
             sum += shared_sums[part * WG_X + local.x];
         }

@@ -8,10 +8,10 @@
 override WG_X: u32 = 8u;
 override PARTS: u32 = 1u;
 
-var<workgroup> shared_sums: array<vec4<f32>, WG_X * PARTS * COLS>;
+var<workgroup> shared_sums: array<vec4f, WG_X * PARTS * COLS>;
 
 @compute @workgroup_size(WG_X, PARTS)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(local_invocation_id) local: vec3u) {
     let n = id.x * COLS;
     let count = trips(params.rolled);
     let first = id.z * params.pixels;
@@ -47,7 +47,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_
         workgroupBarrier();
         // Lane y of a column adds up output quads y, y + PARTS, ...
         for (var j = local.y; j < quads; j += PARTS) {
-            var sum = vec4<f32>(0.0);
+            var sum = vec4f(0.0);
             for (var part = 0u; part < PARTS; part++) {
                 sum += shared_sums[part * WG_X * COLS + column + j];
             }

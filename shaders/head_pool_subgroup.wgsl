@@ -15,14 +15,14 @@ struct Inputs {
     factor: f32,
 }
 
-fn input_quad(inputs: ptr<function, Inputs>, i: u32) -> vec4<f32> {
+fn input_quad(inputs: ptr<function, Inputs>, i: u32) -> vec4f {
     return unpack(input[(*inputs).starts[i] + (*inputs).k]) * (*inputs).factor;
 }
 
 @compute @workgroup_size(WG_X)
 fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(local_invocation_id) local: vec3u,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
     let n = group.x * COLS;
@@ -30,7 +30,7 @@ fn main(
     let quads = min(params.rolled.y, params.cout4 - n);
     let columns = columns_of(lane, n, params.cout4);
     let factor = one(params.pixels);
-    var totals: array<vec4<f32>, COLS>;
+    var totals: array<vec4f, COLS>;
     var start = 0u;
     loop {
         let tile_at = Positions(start, local.x, WG_X, params.pixels);
@@ -76,7 +76,7 @@ fn main(
 }
 
 // Adds up the lanes, always in the same order.
-fn sum_lanes(v: vec4<f32>) -> vec4<f32> {
+fn sum_lanes(v: vec4f) -> vec4f {
     let low = subgroupBroadcast(v, 0u) + subgroupBroadcast(v, 1u) + subgroupBroadcast(v, 2u) + subgroupBroadcast(v, 3u);
     let high = subgroupBroadcast(v, 4u) + subgroupBroadcast(v, 5u) + subgroupBroadcast(v, 6u) + subgroupBroadcast(v, 7u);
     return low + high;

@@ -2,28 +2,28 @@
 
 override WG_X: u32 = 4u;
 
-fn gate_of(k: u32) -> vec4<f32> {
-    return vec4<f32>(1.0);
+fn gate_of(k: u32) -> vec4f {
+    return vec4f(1.0);
 }
 
 // Adds the result at a position, if the image has it. What activates a quad is there once.
-fn add_up(total: mat4x4<f32>, sums: mat4x4<f32>, counts: bool) -> mat4x4<f32> {
+fn add_up(total: mat4x4f, sums: mat4x4f, counts: bool) -> mat4x4f {
     let one = select(0.0, 1.0, counts);
     var t = total;
     var s = sums;
     for (var r = 0u; r < 4u; r++) {
-        t = mat4x4<f32>(t[1], t[2], t[3], t[0] + one * activate(params.act, s[0]));
-        s = mat4x4<f32>(s[1], s[2], s[3], s[0]);
+        t = mat4x4f(t[1], t[2], t[3], t[0] + one * activate(params.act, s[0]));
+        s = mat4x4f(s[1], s[2], s[3], s[0]);
     }
     return t;
 }
 
 @compute @workgroup_size(WG_X)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) id: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) id: u32) {
     let lane = id & 3u;
     let quad = group.x * 4u + lane;
     let pixels = params.pixels;
-    var total: mat4x4<f32>;
+    var total: mat4x4f;
     for (var row = 0u; row < pixels; row += 4u * ROWS) {
         let position = row + lane;
         let rows = rows_of(group.z * pixels, position, pixels - 1u, params.cin4, 0u);

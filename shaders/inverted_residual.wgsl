@@ -42,7 +42,7 @@ struct Params {
 @group(0) @binding(8) var<storage, read> weights: array<Stored>;
 
 @compute @workgroup_size(WG_X, WG_Y)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
     let area = area_of(group.z, group.y);
     let outputs = area.size.x * area.size.y;
     let behind = area.span.x * area.span.y;

@@ -17,18 +17,18 @@ override WG_X: u32 = 64u;
 @group(0) @binding(3) var<storage, read_write> output: array<Written>;
 
 @compute @workgroup_size(WG_X)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3u) {
     if (id.x >= params.pixels) {
         return;
     }
     let at = (id.y * params.pixels + id.x) * params.c4;
-    var squares = vec4<f32>(0.0);
+    var squares = vec4f(0.0);
     for (var i = 0u; i < params.c4; i++) {
         // Padded channels hold anything finite.
         let v = first_channels(unpack(input[at + i]), i, params.channels);
         squares += v * v;
     }
-    let norm = max(sqrt(dot(squares, vec4<f32>(1.0))), 1e-12);
+    let norm = max(sqrt(dot(squares, vec4f(1.0))), 1e-12);
     for (var i = 0u; i < params.c4; i++) {
         output[at + i] = repack(unpack(input[at + i]) / norm * unpack(weights[i]));
     }

@@ -6,16 +6,16 @@
 
 const GATES_IN_MEMORY = false;
 // The sums of lanes y > 0, quad by quad.
-var<workgroup> memory: array<vec4<f32>, (PARTS - 1u) * ROWS * COLS * WG_X + 1u>;
+var<workgroup> memory: array<vec4f, (PARTS - 1u) * ROWS * COLS * WG_X + 1u>;
 
-fn gate_quad(image: u32, k: u32) -> vec4<f32> {
+fn gate_quad(image: u32, k: u32) -> vec4f {
     if (params.gate == 1u) {
         return unpack(gate[image * params.x4 + k]);
     }
-    return vec4<f32>(1.0);
+    return vec4f(1.0);
 }
 
 @compute @workgroup_size(WG_X, PARTS)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(local_invocation_id) local: vec3u) {
     product(id.x, id.z, local);
 }

@@ -12,17 +12,17 @@ override GATE: u32 = 0u;
 struct Inputs {
     starts: array<u32, ROWS>,
     k: u32,
-    scale: vec4<f32>,
+    scale: vec4f,
 }
 
-fn input_quad(inputs: ptr<function, Inputs>, i: u32) -> vec4<f32> {
+fn input_quad(inputs: ptr<function, Inputs>, i: u32) -> vec4f {
     return unpack(input[(*inputs).starts[i] + (*inputs).k]) * (*inputs).scale;
 }
 
 @compute @workgroup_size(WG_X)
 fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(local_invocation_id) local: vec3u,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
     let tile_row = group.x / params.tiles_n;
@@ -42,7 +42,7 @@ fn main(
     var k = 0u;
     loop {
         inputs.k = k;
-        inputs.scale = vec4<f32>(factor);
+        inputs.scale = vec4f(factor);
         if (GATE == 1u) {
             inputs.scale = unpack(gate[group.z * params.x4 + at_n.k0 + k]);
         }

@@ -9,15 +9,15 @@ override JOIN: u32 = 1u;
 
 var<private> gates: u32;
 
-fn gate_of(k: u32) -> vec4<f32> {
+fn gate_of(k: u32) -> vec4f {
     if (GATE == 1u) {
         return unpack(gate[gates + k]);
     }
-    return vec4<f32>(1.0);
+    return vec4f(1.0);
 }
 
 @compute @workgroup_size(WG_X)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) id: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) id: u32) {
     let lane = id & 3u;
     let tile = place(group.y, 4u);
     let position = group.x * 4u * ROWS + lane;

@@ -23,7 +23,7 @@ override WG_Y: u32 = 8u;
 @group(0) @binding(3) var<storage, read_write> output: array<Written>;
 
 @compute @workgroup_size(WG_X, WG_Y)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3u) {
     if (id.x >= params.c4 || id.y >= params.out_width) {
         return;
     }
@@ -38,7 +38,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let x1 = min(u32(left + i32(params.kernel)), params.width);
     let start = image * params.height;
     var largest = unpack(input[((start + y0) * params.width + x0) * params.c4 + id.x]);
-    var sum = vec4<f32>(0.0);
+    var sum = vec4f(0.0);
     for (var y = y0; y < y1; y++) {
         for (var x = x0; x < x1; x++) {
             let v = unpack(input[((start + y) * params.width + x) * params.c4 + id.x]);

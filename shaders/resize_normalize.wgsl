@@ -31,13 +31,13 @@ struct Params {
 @group(0) @binding(2) var<storage, read> resampling: array<i32>;
 @group(0) @binding(3) var<storage, read_write> result: array<u32>;
 
-fn split(pixel: u32) -> vec3<i32> {
-    return vec3<i32>(vec3<u32>(pixel, pixel >> 8u, pixel >> 16u) & vec3<u32>(255u));
+fn split(pixel: u32) -> vec3i {
+    return vec3i(vec3u(pixel, pixel >> 8u, pixel >> 16u) & vec3u(255u));
 }
 
 // ITU-R 601 in Pillow's fixed point.
-fn luma(rgb: vec3<i32>) -> vec3<i32> {
-    return vec3<i32>((19595 * rgb.x + 38470 * rgb.y + 7471 * rgb.z + 0x8000) >> 16u);
+fn luma(rgb: vec3i) -> vec3i {
+    return vec3i((19595 * rgb.x + 38470 * rgb.y + 7471 * rgb.z + 0x8000) >> 16u);
 }
 
 fn normalised(level: i32, channel: u32) -> u32 {
@@ -45,7 +45,7 @@ fn normalised(level: i32, channel: u32) -> u32 {
 }
 
 @compute @workgroup_size(WG_X, WG_Y)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3u) {
     if (id.x >= params.columns || id.y >= params.rows) {
         return;
     }
@@ -57,7 +57,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let weights = 2u * params.outputs + place * params.taps;
     let first = select(start * params.pitch_in + x, id.y * params.pitch_in + start, AXIS == 0u);
     let step = select(params.pitch_in, 1u, AXIS == 0u);
-    var sum = vec3<i32>(1 << 21u);
+    var sum = vec3i(1 << 21u);
     for (var i = 0u; i < count; i++) {
         var rgb = split(pixels[first + i * step]);
         if (AXIS == 0u && params.channels == 1u) {
@@ -65,20 +65,20 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         }
         sum += rgb * resampling[weights + i];
     }
-    let level = clamp(sum >> vec3<u32>(22u), vec3<i32>(0), vec3<i32>(255));
+    let level = clamp(sum >> vec3u(22u), vec3i(0), vec3i(255));
     let at = params.base + y * params.pitch_out + x;
     if (AXIS == 0u) {
         result[at] = u32(level.x) | (u32(level.y) << 8u) | (u32(level.z) << 16u);
         return;
     }
-    var v = vec3<u32>(normalised(level.x, 0u), 0u, 0u);
+    var v = vec3u(normalised(level.x, 0u), 0u, 0u);
     if (params.channels == 3u) {
-        v = vec3<u32>(v.x, normalised(level.y, 1u), normalised(level.z, 2u));
+        v = vec3u(v.x, normalised(level.y, 1u), normalised(level.z, 2u));
     }
     if (F16 == 1u) {
-        let values = bitcast<vec3<f32>>(v);
+        let values = bitcast<vec3f>(v);
         result[2u * at] = pack2x16float(values.xy);
-        result[2u * at + 1u] = pack2x16float(vec2<f32>(values.z, 0.0));
+        result[2u * at + 1u] = pack2x16float(vec2f(values.z, 0.0));
     } else {
         result[4u * at] = v.x;
         result[4u * at + 1u] = v.y;

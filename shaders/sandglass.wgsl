@@ -50,33 +50,28 @@ override FIRST: u32 = 1u;
 @group(0) @binding(8) var<storage, read> filters: array<Stored>;
 @group(0) @binding(10) var<storage, read> first: array<Stored>;
 
-// Where r begins.
-fn behind(area: Area) -> u32 {
-    return area.span.x * area.span.y * WG_X;
-}
-
-// The first quad of r at position `i` inside the image.
+// The first quad of r at position `i` inside the image, of the last one for those past it.
 fn source(area: Area, i: u32) -> u32 {
-    return behind(area) + i * params.y4;
+    return area.span.x * area.span.y * WG_X + min(i, area.inside.x * area.inside.y - 1u) * params.y4;
 }
 
-fn stored(at: u32) -> vec4<f32> {
+fn stored(at: u32) -> vec4f {
     return tile[at];
 }
 
 // Quad `k` of d at position `i` inside the image; of the input where no depthwise convolution is first.
-fn reduced_from(image: u32, area: Area, i: u32, k: u32) -> vec4<f32> {
+fn reduced_from(image: u32, area: Area, i: u32, k: u32) -> vec4f {
     let at = row_column(i, area.inside.y);
     if (FIRST == 1u) {
-        let begin = vec2<i32>(area.first * STRIDE + area.skipped + at) - vec2<i32>(vec2<u32>(params.pad_top, params.pad_left));
-        return filtered(image, begin - vec2<i32>(vec2<u32>(params.first_top, params.first_left)), k);
+        let begin = vec2i(area.first * STRIDE + area.skipped + at) - vec2i(vec2u(params.pad_top, params.pad_left));
+        return filtered(image, begin - vec2i(vec2u(params.first_top, params.first_left)), k);
     } else {
         return unpack(input[(area.corner + at.x * params.width + at.y) * params.x4 + k]);
     }
 }
 
 // Computes r under the tile, as far as that lies in the image.
-fn reduce_under(image: u32, area: Area, local: vec3<u32>) {
+fn reduce_under(image: u32, area: Area, local: vec3u) {
     let positions = area.inside.x * area.inside.y;
     // A lane without a quad or position of its own computes another's again and keeps nothing.
     let lane = row_column(local.y * WG_X + local.x, params.y4);
@@ -119,7 +114,7 @@ fn reduce_under(image: u32, area: Area, local: vec3<u32>) {
 }
 
 @compute @workgroup_size(WG_X, WG_Y)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
     let area = area_of(group.z, group.y * params.tiles_x + group.x);
     reduce_under(group.z, area, local);
     surround(area, local);
@@ -133,7 +128,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
             let place = row_column(i, area.size.y);
             let position = area.first + place;
             let at = ((group.z * params.out_height + position.x) * params.out_width + position.y) * params.c4 + quad;
-            var other = vec4<f32>(0.0);
+            var other = vec4f(0.0);
             if (params.join > 0u) {
                 other = first_channels(unpack(residual[at]), quad, params.joined);
             }

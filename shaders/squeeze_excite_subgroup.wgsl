@@ -6,12 +6,12 @@
 override WG_X: u32 = 4u;
 
 @group(0) @binding(0) var<uniform> params: Excite;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<vec4f>;
 @group(0) @binding(2) var<storage, read> weights: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> output: array<Written>;
 
 // sum + the products of WG_X quads from `first` on, of `count`, with their weights to quad n of `row4`. `own` is this lane's.
-fn add_layer(sum: vec4<f32>, own: vec4<f32>, first: u32, count: u32, begin: u32, row4: u32, n: u32) -> vec4<f32> {
+fn add_layer(sum: vec4f, own: vec4f, first: u32, count: u32, begin: u32, row4: u32, n: u32) -> vec4f {
     var s = sum;
     for (var lane = 0u; lane < min(WG_X, count - first); lane++) {
         var x = subgroupShuffle(own, lane);
@@ -26,17 +26,17 @@ fn add_layer(sum: vec4<f32>, own: vec4<f32>, first: u32, count: u32, begin: u32,
 }
 
 @compute @workgroup_size(WG_X)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
     let image = group.x;
     let reduce = params.h4 + params.c4;
     let expand = reduce + params.c4 * params.h4 * 4u;
     // Quads of this lane.
-    var hidden: array<vec4<f32>, 64>;
+    var hidden: array<vec4f, 64>;
     for (var first = 0u; first < params.h4; first += WG_X) {
         let h = min(first + lane, params.h4 - 1u);
         var sum = unpack(weights[h]);
         for (var c = 0u; c < params.c4; c += WG_X) {
-            var mean = vec4<f32>(0.0);
+            var mean = vec4f(0.0);
             var at = image * params.tiles * params.c4 + min(c + lane, params.c4 - 1u);
             for (var tile = 0u; tile < params.tiles; tile++) {
                 mean += input[at];

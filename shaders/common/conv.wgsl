@@ -17,7 +17,7 @@ struct Params {
     first4: u32,
     group4: u32,
     group_tiles: u32,
-    rolled: vec4<u32>,
+    rolled: vec4u,
 }
 
 override K: u32 = 3u;
@@ -32,22 +32,22 @@ override RESIDUAL: u32 = 0u;
 @group(0) @binding(5) var<storage, read> residual: array<Stored>;
 
 // The input row and column of a window's first tap.
-fn corner(position: u32) -> vec2<i32> {
+fn corner(position: u32) -> vec2i {
     let row = position / params.out_width;
-    let first = vec2<u32>(row, position - row * params.out_width) * STRIDE;
-    return vec2<i32>(first) - vec2<i32>(vec2<u32>(params.pad_top, params.pad_left));
+    let first = vec2u(row, position - row * params.out_width) * STRIDE;
+    return vec2i(first) - vec2i(vec2u(params.pad_top, params.pad_left));
 }
 
 // An input quad at a row and column, zero outside the map.
-fn load(image: u32, at: vec2<i32>, quad: u32) -> vec4<f32> {
-    let inside = clamp(at, vec2<i32>(0), vec2<i32>(vec2<u32>(params.height, params.width)) - 1);
+fn load(image: u32, at: vec2i, quad: u32) -> vec4f {
+    let inside = clamp(at, vec2i(0), vec2i(vec2u(params.height, params.width)) - 1);
     let position = (image * params.height + u32(inside.x)) * params.width + u32(inside.y);
-    return select(vec4<f32>(0.0), unpack(input[position * params.x4 + quad]), all(inside == at));
+    return select(vec4f(0.0), unpack(input[position * params.x4 + quad]), all(inside == at));
 }
 
 // Where a loop over a window's taps and the input quads of each is: rows and columns from the first tap, and the quad.
 struct Tap {
-    at: vec2<i32>,
+    at: vec2i,
     quad: u32,
 }
 
@@ -56,13 +56,13 @@ fn next(tap: Tap) -> Tap {
     let wrap = tap.quad + 1u == params.cin4;
     let column = select(tap.at.y, tap.at.y + i32(DILATION), wrap);
     let row = select(tap.at.x, tap.at.x + i32(DILATION), column == edge);
-    return Tap(vec2<i32>(row, select(column, 0, column == edge)), select(tap.quad + 1u, 0u, wrap));
+    return Tap(vec2i(row, select(column, 0, column == edge)), select(tap.quad + 1u, 0u, wrap));
 }
 
 // Activates, joins and stores output quad `quad` of a position.
-fn store(position: u32, quad: u32, act: u32, join: u32, sum: vec4<f32>) {
+fn store(position: u32, quad: u32, act: u32, join: u32, sum: vec4f) {
     let at = position * params.cout4 + quad;
-    var other = vec4<f32>(0.0);
+    var other = vec4f(0.0);
     if (RESIDUAL == 1u) {
         other = first_channels(unpack(residual[at]), quad, params.joined);
     }

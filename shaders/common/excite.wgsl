@@ -12,7 +12,7 @@ const HIDDEN = 256u;
 // sum + x times the 4 x 4 weights at `at`, `stride` apart. With ROLL = 1 the trip count comes from the uniform and
 // the loop stays rolled, which keeps the program small where each load is expanded. Why it ends with its condition:
 // subgroup_tile.wgsl.
-fn add_layer(e: Excite, sum: vec4<f32>, v: vec4<f32>, at: u32, stride: u32) -> vec4<f32> {
+fn add_layer(e: Excite, sum: vec4f, v: vec4f, at: u32, stride: u32) -> vec4f {
     var s = sum;
     var x = v;
     var kk = 0u;
@@ -28,7 +28,7 @@ fn add_layer(e: Excite, sum: vec4<f32>, v: vec4<f32>, at: u32, stride: u32) -> v
 }
 
 // What `parts` lanes hold of a quad's sum, `quads` apart.
-fn together(first: u32, parts: u32, quads: u32, start: vec4<f32>) -> vec4<f32> {
+fn together(first: u32, parts: u32, quads: u32, start: vec4f) -> vec4f {
     var sum = start;
     for (var p = 0u; p < parts; p++) {
         sum += memory[first + p * quads];
@@ -43,7 +43,7 @@ fn excite(e: Excite, image: u32, lane: u32, lanes: u32, base: u32) {
     let share = lane / wide;
     if (share < shares) {
         for (var c = lane - share * wide; c < e.c4; c += wide) {
-            var sum = vec4<f32>(0.0);
+            var sum = vec4f(0.0);
             for (var tile = share; tile < e.tiles; tile += shares) {
                 sum += sums[(image * e.tiles + tile) * e.c4 + c];
             }
@@ -57,7 +57,7 @@ fn excite(e: Excite, image: u32, lane: u32, lanes: u32, base: u32) {
     if (ROLL == 0u) {
         workgroupBarrier();
         if (shares > 1u && lane < e.c4) {
-            keep(image, lane, together(base + lane, shares, wide, vec4<f32>(0.0)) * e.inverse);
+            keep(image, lane, together(base + lane, shares, wide, vec4f(0.0)) * e.inverse);
         }
     }
     storageBarrier();
@@ -69,7 +69,7 @@ fn excite(e: Excite, image: u32, lane: u32, lanes: u32, base: u32) {
     let reduce = e.h4 + e.c4;
     if (part < parts) {
         for (var h = lane - part * span; h < e.h4; h += span) {
-            var sum = vec4<f32>(0.0);
+            var sum = vec4f(0.0);
             for (var c = part; c < e.c4; c += parts) {
                 sum = add_layer(e, sum, kept(image, c), reduce + c * 4u * e.h4 + h, e.h4);
             }

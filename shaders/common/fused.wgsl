@@ -8,15 +8,15 @@ override WG_Y: u32 = 64u;
 
 // 16,384 bytes, all that the web grants: WG_X quads of up to 4 * WG_Y positions.
 const SLOTS = 1024u;
-var<workgroup> tile: array<vec4<f32>, SLOTS>;
+var<workgroup> tile: array<vec4f, SLOTS>;
 
 // Adds the product of an input quad with its weights, a column an input.
-fn add(sum: vec4<f32>, x: vec4<f32>, w: mat4x4<f32>) -> vec4<f32> {
+fn add(sum: vec4f, x: vec4f, w: mat4x4f) -> vec4f {
     return fma(w[3], x.wwww, fma(w[2], x.zzzz, fma(w[1], x.yyyy, fma(w[0], x.xxxx, sum))));
 }
 
 // What the position lanes of a quad hold together, added up in a fixed order. All lanes come here, behind a barrier.
-fn sum_lanes(local: vec3<u32>, value: vec4<f32>) -> vec4<f32> {
+fn sum_lanes(local: vec3u, value: vec4f) -> vec4f {
     let slot = local.y * WG_X + local.x;
     tile[slot] = value;
     workgroupBarrier();

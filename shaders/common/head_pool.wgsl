@@ -9,7 +9,7 @@ struct Params {
     pad0: u32,
     pad1: u32,
     pad2: u32,
-    rolled: vec4<u32>,
+    rolled: vec4u,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

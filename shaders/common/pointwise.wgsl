@@ -24,7 +24,7 @@ struct Params {
     // 1 where the other tensor lies in the output, which takes its place.
     in_place: u32,
     pad1: u32,
-    rolled: vec4<u32>,
+    rolled: vec4u,
     // Squeeze-and-excitation in front of the product, where the gate is computed here: Excite in common/excite_params.wgsl.
     h4: u32,
     tiles: u32,
@@ -43,8 +43,8 @@ override INTERLEAVE: u32 = 0u;
 @group(0) @binding(5) var<storage, read> residual: array<Stored>;
 
 // Activates, joins and stores output quad `quad` of a position. By turns with another tensor, a quad of each becomes two.
-fn store(position: u32, quad: u32, act: u32, join: u32, sum: vec4<f32>) {
-    var other = vec4<f32>(0.0);
+fn store(position: u32, quad: u32, act: u32, join: u32, sum: vec4f) {
+    var other = vec4f(0.0);
     if (join > 0u) {
         let at = position * params.other4 + quad;
         if (params.in_place == 1u) {
@@ -57,9 +57,9 @@ fn store(position: u32, quad: u32, act: u32, join: u32, sum: vec4<f32>) {
     if (INTERLEAVE == 1u) {
         let y = activate(act, sum);
         let at = position * params.y4 + 2u * quad;
-        output[at] = repack(vec4<f32>(other.x, y.x, other.y, y.y));
+        output[at] = repack(vec4f(other.x, y.x, other.y, y.y));
         if (2u * quad + 1u < params.y4) {
-            output[at + 1u] = repack(vec4<f32>(other.z, y.z, other.w, y.w));
+            output[at + 1u] = repack(vec4f(other.z, y.z, other.w, y.w));
         }
     } else {
         output[position * params.y4 + quad] = repack(activate_joined(act, join, sum, other));

@@ -8,7 +8,7 @@ override WG_X: u32 = 8u;
 override PARTS: u32 = 1u;
 
 // Tile `number` of a slice, channels first.
-fn product(number: u32, slice: u32, local: vec3<u32>) {
+fn product(number: u32, slice: u32, local: vec3u) {
     let count = trips(params.rolled);
     let tile_row = number / params.tiles_n;
     let at = place(number - tile_row * params.tiles_n, COLS);

@@ -3,9 +3,9 @@
 // `params` and the bindings `weights` and `residual`.
 
 // The weights of input quad `k` for output quad `quad`, a column an input.
-fn columns(k: u32, quad: u32) -> mat4x4<f32> {
+fn columns(k: u32, quad: u32) -> mat4x4f {
     let at = (k * 4u + 1u) * params.y4 + quad;
-    return mat4x4<f32>(
+    return mat4x4f(
         unpack(weights[at]),
         unpack(weights[at + params.y4]),
         unpack(weights[at + 2u * params.y4]),
@@ -14,8 +14,8 @@ fn columns(k: u32, quad: u32) -> mat4x4<f32> {
 }
 
 // Output quad `n` of a position.
-fn projected(position: u32, n: u32, sum: vec4<f32>) -> vec4<f32> {
-    var other = vec4<f32>(0.0);
+fn projected(position: u32, n: u32, sum: vec4f) -> vec4f {
+    var other = vec4f(0.0);
     if (params.join > 0u) {
         other = first_channels(unpack(residual[position * params.y4 + n]), n, params.joined);
     }

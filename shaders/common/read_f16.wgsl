@@ -1,7 +1,7 @@
 // How operands are stored: f16, two in a word.
 
-alias Stored = vec2<u32>;
+alias Stored = vec2u;
 
-fn unpack(v: Stored) -> vec4<f32> {
-    return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
+fn unpack(v: Stored) -> vec4f {
+    return vec4f(unpack2x16float(v.x), unpack2x16float(v.y));
 }

@@ -2,6 +2,6 @@
 
 alias Stored = u64;
 
-fn unpack(v: Stored) -> vec4<f32> {
-    return vec4<f32>(unpack2x16float(u32(v)), unpack2x16float(u32(v >> 32u)));
+fn unpack(v: Stored) -> vec4f {
+    return vec4f(unpack2x16float(u32(v)), unpack2x16float(u32(v >> 32u)));
 }

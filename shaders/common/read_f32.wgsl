@@ -1,7 +1,7 @@
 // How operands are stored: f32.
 
-alias Stored = vec4<f32>;
+alias Stored = vec4f;
 
-fn unpack(v: Stored) -> vec4<f32> {
+fn unpack(v: Stored) -> vec4f {
     return v;
 }

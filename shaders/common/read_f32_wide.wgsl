@@ -2,6 +2,6 @@
 
 alias Stored = vec2<u64>;
 
-fn unpack(v: Stored) -> vec4<f32> {
-    return bitcast<vec4<f32>>(vec4<u32>(u32(v.x), u32(v.x >> 32u), u32(v.y), u32(v.y >> 32u)));
+fn unpack(v: Stored) -> vec4f {
+    return bitcast<vec4f>(vec4u(u32(v.x), u32(v.x >> 32u), u32(v.y), u32(v.y >> 32u)));
 }

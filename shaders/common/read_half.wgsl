@@ -3,6 +3,6 @@ enable f16;
 
 alias Stored = vec4<f16>;
 
-fn unpack(v: Stored) -> vec4<f32> {
-    return vec4<f32>(v);
+fn unpack(v: Stored) -> vec4f {
+    return vec4f(v);
 }

@@ -18,9 +18,9 @@
 const ROWS: u32 = 7u;
 
 // The sums of each output quad, COLS in use.
-alias Tile = array<vec4<f32>, MAX_COLS * ROWS>;
+alias Tile = array<vec4f, MAX_COLS * ROWS>;
 // The weights of an input quad for each output quad.
-alias Weights = array<mat4x4<f32>, MAX_COLS>;
+alias Weights = array<mat4x4f, MAX_COLS>;
 
 // A factor that changes nothing. No compiler knows, so what was loaded as words of 64 bits becomes numbers where it is
 // multiplied: without that, lavapipe moves registers of 512 bits among the products, which take half as long again.
@@ -48,24 +48,24 @@ fn count_rows(at: Positions, lane: u32) -> u32 {
 }
 
 // Which output quads of those from `n` on the lane loads, one of each batch, the last one for columns past it.
-fn columns_of(lane: u32, n: u32, cout4: u32) -> vec2<u32> {
-    return min(vec2<u32>(n, n + 4u) + (lane & 3u), vec2<u32>(cout4 - 1u));
+fn columns_of(lane: u32, n: u32, cout4: u32) -> vec2u {
+    return min(vec2u(n, n + 4u) + (lane & 3u), vec2u(cout4 - 1u));
 }
 
 // The weights of input channel 0 (lanes 0 to 3) or 1 (lanes 4 to 7) of the first input quad.
-fn first_weights(lane: u32, columns: vec2<u32>, cout4: u32) -> vec2<u32> {
+fn first_weights(lane: u32, columns: vec2u, cout4: u32) -> vec2u {
     return (((lane >> 2u) & 1u) + 1u) * cout4 + columns;
 }
 
 // The sums before the first input: the bias.
-fn bias(tile: ptr<function, Tile>, columns: vec2<u32>) {
+fn bias(tile: ptr<function, Tile>, columns: vec2u) {
     bias_batch(tile, 0u, unpack(weights[columns.x]));
     if (COLS > 4u) {
         bias_batch(tile, 4u, unpack(weights[columns.y]));
     }
 }
 
-fn bias_batch(tile: ptr<function, Tile>, quad: u32, loaded: vec4<f32>) {
+fn bias_batch(tile: ptr<function, Tile>, quad: u32, loaded: vec4f) {
     for (var i = 0u; i < ROWS; i++) {
         (*tile)[quad * ROWS + i] = subgroupBroadcast(loaded, 0u);
         (*tile)[(quad + 1u) * ROWS + i] = subgroupBroadcast(loaded, 1u);
@@ -75,7 +75,7 @@ fn bias_batch(tile: ptr<function, Tile>, quad: u32, loaded: vec4<f32>) {
 }
 
 // The weights of one input quad, this lane's of which lie at `at` and two channels further.
-fn share_weights(w: ptr<function, Weights>, at: vec2<u32>, cout4: u32, factor: f32) {
+fn share_weights(w: ptr<function, Weights>, at: vec2u, cout4: u32, factor: f32) {
     let next = at + 2u * cout4;
     share_batch(w, 0u, unpack(weights[at.x]) * factor, unpack(weights[next.x]) * factor);
     if (COLS > 4u) {
@@ -84,26 +84,26 @@ fn share_weights(w: ptr<function, Weights>, at: vec2<u32>, cout4: u32, factor: f
 }
 
 // The lane of a broadcast must be a constant.
-fn share_batch(w: ptr<function, Weights>, quad: u32, low: vec4<f32>, high: vec4<f32>) {
-    (*w)[quad] = mat4x4<f32>(
+fn share_batch(w: ptr<function, Weights>, quad: u32, low: vec4f, high: vec4f) {
+    (*w)[quad] = mat4x4f(
         subgroupBroadcast(low, 0u),
         subgroupBroadcast(low, 4u),
         subgroupBroadcast(high, 0u),
         subgroupBroadcast(high, 4u),
     );
-    (*w)[quad + 1u] = mat4x4<f32>(
+    (*w)[quad + 1u] = mat4x4f(
         subgroupBroadcast(low, 1u),
         subgroupBroadcast(low, 5u),
         subgroupBroadcast(high, 1u),
         subgroupBroadcast(high, 5u),
     );
-    (*w)[quad + 2u] = mat4x4<f32>(
+    (*w)[quad + 2u] = mat4x4f(
         subgroupBroadcast(low, 2u),
         subgroupBroadcast(low, 6u),
         subgroupBroadcast(high, 2u),
         subgroupBroadcast(high, 6u),
     );
-    (*w)[quad + 3u] = mat4x4<f32>(
+    (*w)[quad + 3u] = mat4x4f(
         subgroupBroadcast(low, 3u),
         subgroupBroadcast(low, 7u),
         subgroupBroadcast(high, 3u),
@@ -141,7 +141,7 @@ fn accumulate_row(
     }
 }
 
-fn accumulate_batch(tile: ptr<function, Tile>, w: ptr<function, Weights>, x: vec4<f32>, i: u32, first: u32) {
+fn accumulate_batch(tile: ptr<function, Tile>, w: ptr<function, Weights>, x: vec4f, i: u32, first: u32) {
     for (var quad = first; quad < first + 4u; quad++) {
         let at = quad * ROWS + i;
         (*tile)[at] = multiply((*tile)[at], (*w)[quad], x);
@@ -149,7 +149,7 @@ fn accumulate_batch(tile: ptr<function, Tile>, w: ptr<function, Weights>, x: vec
 }
 
 // `w` has a column per input channel.
-fn multiply(sum: vec4<f32>, w: mat4x4<f32>, x: vec4<f32>) -> vec4<f32> {
-    let two = fma(w[1], vec4<f32>(x.y), fma(w[0], vec4<f32>(x.x), sum));
-    return fma(w[3], vec4<f32>(x.w), fma(w[2], vec4<f32>(x.z), two));
+fn multiply(sum: vec4f, w: mat4x4f, x: vec4f) -> vec4f {
+    let two = fma(w[1], vec4f(x.y), fma(w[0], vec4f(x.x), sum));
+    return fma(w[3], vec4f(x.w), fma(w[2], vec4f(x.z), two));
 }

@@ -11,22 +11,22 @@ override ROLL: u32 = 0u;
 
 // One position's sums, or the weights of one input channel: COLS quads in use.
 struct Cols {
-    a: vec4<f32>,
-    b: vec4<f32>,
-    c: vec4<f32>,
-    d: vec4<f32>,
+    a: vec4f,
+    b: vec4f,
+    c: vec4f,
+    d: vec4f,
 }
 
 // An input quad of each position, ROWS in use.
 struct Rows {
-    x0: vec4<f32>,
-    x1: vec4<f32>,
-    x2: vec4<f32>,
-    x3: vec4<f32>,
-    x4: vec4<f32>,
-    x5: vec4<f32>,
-    x6: vec4<f32>,
-    x7: vec4<f32>,
+    x0: vec4f,
+    x1: vec4f,
+    x2: vec4f,
+    x3: vec4f,
+    x4: vec4f,
+    x5: vec4f,
+    x6: vec4f,
+    x7: vec4f,
 }
 
 // The sums, ROWS in use.
@@ -42,7 +42,7 @@ struct Tile {
 }
 
 // Moves every column one place down and puts `v` last.
-fn push_col(old: Cols, v: vec4<f32>) -> Cols {
+fn push_col(old: Cols, v: vec4f) -> Cols {
     var c = old;
     c.a = v;
     if (COLS > 1u) {
@@ -61,7 +61,7 @@ fn push_col(old: Cols, v: vec4<f32>) -> Cols {
 }
 
 // Moves every row one place down and puts `v` last.
-fn push_row(old: Rows, v: vec4<f32>) -> Rows {
+fn push_row(old: Rows, v: vec4f) -> Rows {
     var r = old;
     r.x0 = v;
     if (ROWS > 1u) {
@@ -156,7 +156,7 @@ fn fill(c: Cols) -> Tile {
 
 fn multiply(old: Cols, x: f32, w: Cols) -> Cols {
     var s = old;
-    let v = vec4<f32>(x);
+    let v = vec4f(x);
     s.a = fma(w.a, v, s.a);
     if (COLS > 1u) {
         s.b = fma(w.b, v, s.b);
@@ -205,7 +205,7 @@ struct Trips {
     channels: u32,
 }
 
-fn trips(rolled: vec4<u32>) -> Trips {
+fn trips(rolled: vec4u) -> Trips {
     if (ROLL == 1u) {
         return Trips(rolled.x, rolled.y, rolled.z);
     }

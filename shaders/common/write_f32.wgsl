@@ -1,12 +1,12 @@
 // How results are stored: f32.
 
-alias Written = vec4<f32>;
+alias Written = vec4f;
 
-fn repack(v: vec4<f32>) -> Written {
+fn repack(v: vec4f) -> Written {
     return v;
 }
 
 // What was stored.
-fn recall(v: Written) -> vec4<f32> {
+fn recall(v: Written) -> vec4f {
     return v;
 }

@@ -2,11 +2,11 @@
 
 alias Written = vec4<f16>;
 
-fn repack(v: vec4<f32>) -> Written {
-    return vec4<f16>(clamp(v, vec4<f32>(-65504.0), vec4<f32>(65504.0)));
+fn repack(v: vec4f) -> Written {
+    return vec4<f16>(clamp(v, vec4f(-65504.0), vec4f(65504.0)));
 }
 
 // What was stored.
-fn recall(v: Written) -> vec4<f32> {
-    return vec4<f32>(v);
+fn recall(v: Written) -> vec4f {
+    return vec4f(v);
 }

@@ -95,6 +95,7 @@ pub enum Verdict {
     /// What is repeated takes longer than what is saved.
     Dearer,
     /// Every workgroup would read all of their weights, together for longer than another dispatch takes.
+    #[cfg(not(feature = "web"))]
     Wide,
     /// One of them is fused in another group.
     Taken,
@@ -111,6 +112,7 @@ impl Verdict {
             Self::Fused => "fused",
             Self::Kept => "not fused: a value between them is asked for",
             Self::Dearer => "not fused: repeats more than it saves",
+            #[cfg(not(feature = "web"))]
             Self::Wide => "not fused: workgroups would read layers so wide for longer than another dispatch takes",
             Self::Taken => "not fused: one of them is fused in another group",
             Self::Software => "not fused: barriers are slow on a software adapter",
@@ -147,6 +149,7 @@ pub(super) fn decide(
             Fuse::None => Verdict::Off,
             Fuse::All => Verdict::Fused,
             Fuse::Auto if target.class != AdapterClass::Gpu => Verdict::Software,
+            #[cfg(not(feature = "web"))]
             Fuse::Auto if fusion.args.wide(target) => Verdict::Wide,
             Fuse::Auto if fusion.gain_s <= 0.0 => Verdict::Dearer,
             Fuse::Auto => Verdict::Fused,
@@ -161,13 +164,12 @@ pub(super) fn decide(
 fn select(fusions: &mut [Fusion]) {
     let mut chains: Vec<Vec<usize>> = Vec::new();
     for i in (0..fusions.len()).filter(|&i| fusions[i].verdict == Verdict::Fused) {
-        let shares = |&j: &usize| fusions[j].nodes.iter().any(|node| fusions[i].nodes.contains(node));
-        let (mut joined, apart): (Vec<_>, Vec<_>) = chains.into_iter().partition(|chain| chain.iter().any(shares));
-        joined.push(vec![i]);
-        let mut chain = joined.concat();
-        chain.sort_unstable();
-        chains = apart;
-        chains.push(chain);
+        let nodes = &fusions[i].nodes;
+        match chains.iter_mut().find(|chain| chain.iter().any(|&j| fusions[j].nodes.iter().any(|n| nodes.contains(n))))
+        {
+            Some(chain) => chain.push(i),
+            None => chains.push(vec![i]),
+        }
     }
     for chain in chains {
         // Of the first n groups: what fusing the best of them saves, and how many come before those that share a node with
@@ -237,12 +239,9 @@ impl Args {
     }
 
     /// Whether two smaller groups are better at any resolution.
-    fn wide(&self, _target: &Target) -> bool {
-        match self {
-            #[cfg(not(feature = "web"))]
-            Self::Sandglass(args) => sandglass::wide(args, _target),
-            _ => false,
-        }
+    #[cfg(not(feature = "web"))]
+    fn wide(&self, target: &Target) -> bool {
+        matches!(self, Self::Sandglass(args) if sandglass::wide(args, target))
     }
 
     /// Seconds that a launch computes or reads longer than several would.
@@ -260,15 +259,16 @@ fn candidates(graph: &Graph, shapes: &[Shape], squeezed: &[bool], target: &Targe
     let search = Search { graph, shapes, squeezed, kept, users: graph.users() };
     let mut fusions = Vec::new();
     for last in 1..graph.nodes.len() {
+        // The longest first: chains that it joins would else be apart.
         let found = [
+            #[cfg(not(feature = "web"))]
+            sandglass::search(&search, last, target.class, true),
+            #[cfg(not(feature = "web"))]
+            sandglass::search(&search, last, target.class, false),
             search.pair(last),
             search.inverted_residual(last),
             #[cfg(not(feature = "web"))]
             excite::search(&search, last, &fusions, target.class),
-            #[cfg(not(feature = "web"))]
-            sandglass::search(&search, last, target.class, false),
-            #[cfg(not(feature = "web"))]
-            sandglass::search(&search, last, target.class, true),
         ];
         let weigh = |(nodes, args)| weigh(graph, shapes, target, nodes, args);
         fusions.extend(found.into_iter().flatten().map(weigh));
