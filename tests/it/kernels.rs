@@ -233,6 +233,10 @@ fn depthwise_rows() {
                             (false, Join::AddThenAct),
                             (false, Join::AddFirst(5)),
                         ] {
+                            // A join is a pipeline more, which takes a software adapter seconds to compile.
+                            if join.is_some() && stride == 2 && kernel != 3 {
+                                continue;
+                            }
                             let x = Shape::new(2, 16 + kernel + i, 29 + stride, 10);
                             let act = ACTIVATIONS[(kernel + stride + i) % 7];
                             let mut b = Bench::new(x);
