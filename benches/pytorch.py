@@ -138,7 +138,10 @@ def table(model, batch, times, problems):
 
 def main():
     args = parse()
-    import timm, torch
+    try:
+        import timm, torch
+    except ImportError as missing:
+        sys.exit(f"this Python has no {missing.name}: python3 -m pip install torch timm")
 
     if args.device == "cuda" and not torch.cuda.is_available():
         sys.exit("PyTorch sees no CUDA device; --device cpu only checks that this command works")
