@@ -67,7 +67,8 @@ pub struct Fusion {
     pub kernel: &'static str,
     /// Bytes of the tensors between them, written and read.
     pub saved_bytes: u64,
-    /// Multiply-adds that several workgroups do.
+    /// Multiply-adds that several workgroups do. An inverted residual's tiles count as large as can be: smaller ones repeat
+    /// more, on what would be idle.
     pub repeated_madds: u64,
     /// Seconds that fusing saves by the target's rates.
     pub gain_s: f64,

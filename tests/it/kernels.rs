@@ -222,7 +222,7 @@ fn pointwise_rows() {
 #[test]
 fn depthwise_rows() {
     for gpu in gpus() {
-        for variant in depthwise::VARIANTS {
+        for (row, variant) in depthwise::VARIANTS.iter().enumerate() {
             for kernel in [1, 3, 5, 7] {
                 for stride in [1, 2] {
                     for (i, padding) in [Padding::Same, Padding::Symmetric].into_iter().enumerate() {
@@ -233,8 +233,8 @@ fn depthwise_rows() {
                             (false, Join::AddThenAct),
                             (false, Join::AddFirst(5)),
                         ] {
-                            // A join is a pipeline more, which takes a software adapter seconds to compile.
-                            if join.is_some() && stride == 2 && kernel != 3 {
+                            // A join is a pipeline more, seconds to compile: with steps at one window of each row.
+                            if join.is_some() && stride == 2 && kernel != [3, 5, 7, 1][row % 4] {
                                 continue;
                             }
                             let x = Shape::new(2, 16 + kernel + i, 29 + stride, 10);

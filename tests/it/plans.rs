@@ -142,6 +142,22 @@ fn intermediates_stay_near_the_live_set() {
 }
 
 #[test]
+fn no_node_is_fused_twice() {
+    for (model, fuse) in zoo::models().iter().flat_map(|m| [(m, Fuse::Auto), (m, Fuse::All)]) {
+        let graph = fused(&model.name);
+        let target = Target { fuse, ..roomy(AdapterClass::Gpu) };
+        let layout = WeightLayout::new(&graph, &target).unwrap();
+        let plan = Plan::new(&graph, &layout, &target, square(&model.name, 1), &[]).unwrap();
+        let mut seen = BTreeSet::new();
+        for group in plan.fusions.iter().filter(|f| f.verdict == Verdict::Fused) {
+            for &node in &group.nodes {
+                assert!(seen.insert(node), "{} {fuse:?}: {} stands in another group", model.name, group.label);
+            }
+        }
+    }
+}
+
+#[test]
 fn no_model_needs_more_than_sixteen_pipelines_at_any_size() {
     for model in zoo::models() {
         let graph = fused(&model.name);

@@ -91,11 +91,11 @@ fn products_of_a_slice_and_by_turns_with_another_tensor() {
 #[test]
 fn depthwise_behind_its_input() {
     for gpu in gpus() {
-        for variant in depthwise::VARIANTS {
+        for (row, variant) in depthwise::VARIANTS.iter().enumerate() {
             for c in 8..12 {
                 let wide = (5, false, Join::Add);
                 let narrow = [(3, false, Join::None), (3, true, Join::None)];
-                for (kernel, squeeze, join) in narrow.into_iter().chain((c == 9).then_some(wide)) {
+                for (kernel, squeeze, join) in narrow.into_iter().chain((c == 8 + row % 4).then_some(wide)) {
                     let x = Shape::new(2, 17, 13, c);
                     let shape = plain(c, kernel, 1, Padding::Symmetric, Activation::Relu);
                     let mut b = Bench::new(x);
